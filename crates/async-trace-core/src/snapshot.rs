@@ -1,0 +1,821 @@
+//! The snapshot: what was true of one process at one moment, in the words that are used everywhere.
+//!
+//! It is plain data. JSON is a contract ([`SCHEMA`]): fields are only ever added, enums only grow,
+//! and a reader must accept both. Objects of the target are named by their address ([`Id`]).
+
+use crate::frame::Frame;
+use crate::text::Text;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::sync::Arc;
+
+/// The number of this JSON contract.
+pub const SCHEMA: u32 = 1;
+
+/// The identity of an object within its process: its address. In JSON a string, `"0x7f3a90c4"`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(pub u64);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.strip_prefix("0x")
+            .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("an id is a string like \"0x7f3a90c4\""))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Id {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": "^0x[0-9a-f]+$",
+            "description": "The identity of an object within its process: its address, in hexadecimal."
+        })
+    }
+}
+
+/// What was true of one process at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Snapshot {
+    /// The number of this contract, [`SCHEMA`].
+    pub schema: u32,
+    /// Which process was read.
+    pub process: Process,
+    /// How it was read.
+    pub capture: Capture,
+    /// Its Python threads, the main thread first.
+    pub threads: Vec<Thread>,
+    /// Its event loops.
+    pub loops: Vec<EventLoop>,
+    /// Its tasks that are not done, and the done ones that are still referred to by a wait.
+    pub tasks: Vec<Task>,
+    /// What tasks and threads wait for or hold: locks, queues, pools, executors, …
+    pub resources: Vec<Resource>,
+    /// Coroutines that were created and never started. Filled only when the heap was walked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coroutines: Vec<UnstartedCoroutine>,
+    /// What could not be read, in words, beside all that could.
+    pub problems: Vec<Problem>,
+}
+
+/// Which process was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Process {
+    /// The process id as the reader sees it; 0 where a core file does not tell.
+    pub pid: u32,
+    /// CPython's version, `3.11.7`; free-threaded builds end in `t`.
+    pub python: Text,
+    /// The executable's path as the target sees it.
+    pub executable: Text,
+    /// The command line.
+    pub command: Vec<Text>,
+    /// Whether asyncio has been imported at all.
+    pub asyncio: bool,
+}
+
+/// How the snapshot was taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Capture {
+    /// Where the memory came from.
+    pub source: Source,
+    /// Whether all of it is of one moment.
+    pub consistency: Consistency,
+    /// When, in seconds since 1970 UTC; 0 where it is not known.
+    pub time_s: f64,
+    /// How long the target stood still, in microseconds; absent when it was not paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause_us: Option<u64>,
+    /// How long reading took in all, in microseconds.
+    pub read_us: u64,
+    /// How many times the reading was begun anew because the target was in the middle of a change.
+    pub retries: u32,
+    /// Bytes copied from the target.
+    pub bytes_read: u64,
+}
+
+/// Where the memory came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Another running process.
+    Live,
+    /// The process that does the reading.
+    Own,
+    /// A core file.
+    Core,
+    /// A recorded memory image.
+    Image,
+}
+
+/// Whether a snapshot is of one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Consistency {
+    /// All that can change was copied while the target stood still.
+    Paused,
+    /// The pause's budget ran out: what was copied after the release is validated, but of a later
+    /// moment. A problem says how much.
+    PartlyPaused,
+    /// The target ran on while it was read; every object was validated on its own.
+    Unpaused,
+    /// The target does not run: a core file, an image, or a process that stood stopped already.
+    Still,
+}
+
+/// A thread that runs Python.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Thread {
+    /// The kernel's thread id; 0 where it could not be found out.
+    pub tid: u32,
+    /// `threading`'s name for it, else the kernel's.
+    pub name: Text,
+    /// The number of its interpreter; 0 is the main one.
+    pub interpreter: i64,
+    /// What the kernel says the thread does.
+    pub state: ThreadState,
+    /// The system call the thread is in, where it is in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syscall: Option<Syscall>,
+    /// Whether it holds its interpreter's GIL; absent where this is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds_gil: Option<bool>,
+    /// CPU time it has used, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_us: Option<u64>,
+    /// Its Python stack, outermost frame first.
+    pub stack: Arc<[Frame]>,
+    /// The event loop that runs in it.
+    #[serde(rename = "loop", default, skip_serializing_if = "Option::is_none")]
+    pub event_loop: Option<Id>,
+    /// The task whose step it executes right now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Id>,
+    /// The executor this thread works for, with the job it is at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Job>,
+    /// What the thread is blocked on, where this can be said better than by the system call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitsFor>,
+    /// What it holds in `with` blocks of its own frames (not of the task it runs).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+}
+
+/// What the kernel says a thread does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ThreadState {
+    /// On a CPU or waiting for one.
+    Running,
+    /// Asleep in the kernel, interruptible.
+    Sleeping,
+    /// Asleep in the kernel, uninterruptible: usually a disk or a network file system.
+    Disk,
+    /// Stopped by a signal or a debugger.
+    Stopped,
+    /// Ended.
+    Dead,
+    /// Not known.
+    Unknown,
+}
+
+/// A system call in progress.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Syscall {
+    /// Its name, `recvfrom`; `syscall 123` where we have no name.
+    pub name: Text,
+    /// The file descriptor it works on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<OpenFile>,
+}
+
+/// An open file of the target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct OpenFile {
+    /// Its descriptor.
+    pub fd: i32,
+    /// What it is.
+    pub kind: FileKind,
+    /// This end: `127.0.0.1:8080`, a path, a pipe's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<Text>,
+    /// The other end of a connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Text>,
+    /// The connection's state, `ESTABLISHED`, `CLOSE_WAIT`, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Text>,
+}
+
+/// What kind of file a descriptor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum FileKind {
+    /// TCP socket.
+    Tcp,
+    /// UDP socket.
+    Udp,
+    /// Unix domain socket.
+    Unix,
+    /// Another socket.
+    Socket,
+    /// Pipe or FIFO.
+    Pipe,
+    /// `epoll`, `eventfd`, `signalfd`, `timerfd`, `inotify`, …
+    Event,
+    /// File, device or directory.
+    File,
+    /// Not known.
+    Unknown,
+}
+
+/// What a worker thread of an executor is at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Job {
+    /// The `concurrent.futures` future that the job will complete.
+    pub future: Id,
+    /// The task that awaits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Id>,
+    /// The function it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<Text>,
+    /// The executor it belongs to, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<Id>,
+}
+
+/// An event loop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct EventLoop {
+    /// Its identity.
+    pub id: Id,
+    /// Its type, `asyncio.unix_events._UnixSelectorEventLoop` or `uvloop.Loop`.
+    pub kind: Text,
+    /// The thread that runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<u32>,
+    /// What it does.
+    pub state: LoopState,
+    /// The task whose step runs now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Id>,
+    /// How many callbacks wait to be called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<u64>,
+    /// The first of those callbacks, in order; bounded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ready_callbacks: Vec<Callback>,
+    /// How many timers are set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timers: Option<u64>,
+    /// Seconds until the next timer fires; negative when it is overdue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_timer_s: Option<f64>,
+    /// How many file descriptors it watches (its own wake-up pipe not counted).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched_fds: Option<u64>,
+    /// Whether asyncio's debug mode is on.
+    pub debug: bool,
+    /// Its default executor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<Id>,
+}
+
+/// A callback in a loop's queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Callback {
+    /// The function's name; `step` or `wakeup` for a task.
+    pub function: Text,
+    /// The task it will run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Id>,
+}
+
+/// What a loop does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LoopState {
+    /// Asleep in its selector.
+    Idle,
+    /// Executes a task's step or a callback.
+    Busy,
+    /// Exists, but no thread runs it.
+    NotRunning,
+    /// Closed.
+    Closed,
+    /// Could not be read.
+    Unknown,
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Task {
+    /// Its identity.
+    pub id: Id,
+    /// Its name, `Task-7` or the program's own.
+    pub name: Text,
+    /// Its type where it is not asyncio's own `Task`.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_name: Option<Text>,
+    /// What it does.
+    pub state: TaskState,
+    /// How many times `cancel()` was asked for and not yet taken back. Before 3.11 this is 1 while a
+    /// cancellation is on its way and 0 otherwise.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cancelling: u32,
+    /// Its event loop.
+    #[serde(rename = "loop", default, skip_serializing_if = "Option::is_none")]
+    pub event_loop: Option<Id>,
+    /// The thread that runs its loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<u32>,
+    /// Its await chain: from the task's own coroutine to the innermost frame.
+    pub chain: Arc<[Frame]>,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitsFor>,
+    /// The tasks that wait for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaited_by: Vec<Awaiter>,
+    /// What it holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+    /// Other `with` and `async with` blocks it is inside of, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contexts: Vec<Context>,
+    /// Where it was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Creation>,
+    /// How a done task ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+/// What a task does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    /// Its step executes right now.
+    Running,
+    /// Will run when the loop comes to it.
+    Ready,
+    /// Suspended until something happens.
+    Waiting,
+    /// Finished, failed or cancelled.
+    Done,
+}
+
+/// How a done task ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Returned.
+    Returned,
+    /// Cancelled.
+    Cancelled,
+    /// Raised: the exception's type.
+    Raised(Text),
+}
+
+/// How a fact is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    /// Stands in memory as such.
+    Read,
+    /// Follows from what was read, by a rule that can fail only on code that defeats it.
+    Inferred,
+    /// Likely. Always shown as a guess.
+    Guessed,
+}
+
+/// What a task or thread waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WaitsFor {
+    /// The thing.
+    pub target: Target,
+    /// By which call.
+    pub verb: Verb,
+    /// How this is known.
+    pub trust: Trust,
+    /// The name by which the waiting line calls the thing, `self._lock`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// A pool, limiter or other object of a library that the thing belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Id>,
+    /// Seconds until the nearest timeout around the wait fires; negative when it is overdue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<f64>,
+}
+
+/// The thing that is waited for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Target {
+    /// Other tasks.
+    Tasks {
+        /// Those that are not done.
+        pending: Vec<Id>,
+        /// How many of those that were waited for are done already.
+        done: u32,
+    },
+    /// A lock, queue, event, pool, …: see [`Snapshot::resources`].
+    Resource {
+        /// Which.
+        id: Id,
+    },
+    /// A point in time.
+    Timer {
+        /// Seconds left; negative when overdue; absent where the timer was not found.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left_s: Option<f64>,
+    },
+    /// A file descriptor.
+    File {
+        /// Which.
+        file: OpenFile,
+    },
+    /// A function in an executor's thread.
+    Job {
+        /// The `concurrent.futures` future.
+        future: Id,
+        /// The thread that executes it; absent while it is queued.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread: Option<u32>,
+        /// How many jobs stand before it in the queue.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        queued_behind: Option<u32>,
+        /// The function.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        function: Option<Text>,
+        /// The executor.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        executor: Option<Id>,
+    },
+    /// A child process.
+    Process {
+        /// Its process id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pid: Option<u32>,
+        /// Its command, where it could be read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        command: Option<Text>,
+    },
+    /// A future of which no more could be said.
+    Future {
+        /// Which.
+        id: Id,
+        /// Its type.
+        #[serde(rename = "type")]
+        type_name: Text,
+    },
+    /// Nothing: it gave way with a bare `yield` (`asyncio.sleep(0)`).
+    Turn,
+    /// Something that could not be followed.
+    Unknown {
+        /// The type of the object the chain ends at.
+        #[serde(rename = "type")]
+        type_name: Text,
+    },
+}
+
+/// The call by which something is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// `await x`.
+    Await,
+    /// `asyncio.gather`.
+    Gather,
+    /// `asyncio.wait`, `Event.wait`, `Condition.wait`, `Barrier.wait`, `Process.wait`.
+    Wait,
+    /// `asyncio.wait_for`.
+    WaitFor,
+    /// `asyncio.shield`.
+    Shield,
+    /// The end of an `asyncio.TaskGroup`.
+    TaskGroup,
+    /// `asyncio.as_completed`.
+    AsCompleted,
+    /// `acquire()` or the start of an `async with`.
+    Acquire,
+    /// `Queue.get`.
+    Get,
+    /// `Queue.put`.
+    Put,
+    /// `Queue.join`, `Thread.join`.
+    Join,
+    /// `asyncio.sleep`.
+    Sleep,
+    /// Reading or receiving.
+    Read,
+    /// Writing or draining.
+    Write,
+    /// Connecting.
+    Connect,
+    /// Accepting connections.
+    Accept,
+    /// A call in another thread.
+    Call,
+}
+
+/// Who waits for a task, and by which call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Awaiter {
+    /// The waiting task.
+    pub task: Id,
+    /// By which call.
+    pub verb: Verb,
+}
+
+/// Something that is held, and where it was taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Hold {
+    /// What.
+    pub resource: Id,
+    /// The holding frame: an index into the task's chain or the thread's stack.
+    pub frame: u32,
+    /// How this is known.
+    pub trust: Trust,
+    /// The name by which the holding frame calls it, where it could be found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+}
+
+/// A `with` or `async with` block a frame is inside of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Context {
+    /// The context manager's type, `asyncpg.transaction.Transaction`; for a
+    /// `@contextmanager` function, that function's name.
+    #[serde(rename = "type")]
+    pub type_name: Text,
+    /// The frame: an index into the task's chain.
+    pub frame: u32,
+    /// The manager itself.
+    pub id: Id,
+}
+
+/// Where a task or coroutine was created.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Creation {
+    /// The stack at that moment, outermost frame first.
+    pub stack: Arc<[Frame]>,
+    /// Who kept it.
+    pub kept_by: CreationSource,
+    /// The task that created it, where the creator is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Id>,
+}
+
+/// Who kept a creation stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum CreationSource {
+    /// asyncio's debug mode (`PYTHONASYNCIODEBUG=1`).
+    DebugMode,
+    /// `sys.set_coroutine_origin_tracking_depth`.
+    CoroutineOrigin,
+    /// async-trace's own hook in the target.
+    Hook,
+}
+
+/// Something that can be waited for or held.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Resource {
+    /// Its identity.
+    pub id: Id,
+    /// What it is.
+    pub kind: ResourceKind,
+    /// Its type, `asyncio.locks.Lock`.
+    #[serde(rename = "type")]
+    pub type_name: Text,
+    /// The name by which a waiting line calls it, `self._lock`; else the one a holder uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// Its state, as far as its kind has one.
+    pub state: ResourceState,
+    /// Who holds it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<Holder>,
+    /// The tasks that wait for it, in its own order where it has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiters: Vec<Id>,
+    /// The threads that are blocked on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocked_threads: Vec<u32>,
+    /// The pool or other object it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Id>,
+}
+
+/// What a resource is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceKind {
+    /// `asyncio.Lock`.
+    Lock,
+    /// `asyncio.Semaphore`, `BoundedSemaphore`.
+    Semaphore,
+    /// `asyncio.Condition`.
+    Condition,
+    /// `asyncio.Event`.
+    Event,
+    /// `asyncio.Barrier`.
+    Barrier,
+    /// `asyncio.Queue` and its kin.
+    Queue,
+    /// `threading.Lock`.
+    ThreadLock,
+    /// `threading.RLock`.
+    ThreadRlock,
+    /// A connection pool, connector or limiter of a library.
+    Pool,
+    /// An executor of threads.
+    Executor,
+    /// Another context manager that is held: a session, a transaction.
+    Manager,
+}
+
+/// The state of a resource; each kind fills what it has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ResourceState {
+    /// A lock: whether it is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked: Option<bool>,
+    /// An event: whether it is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<bool>,
+    /// A semaphore: free slots. A queue: items in it. A barrier: parties that have come. A pool:
+    /// connections it has. An executor: its threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<i64>,
+    /// The most that `size` can be; 0 for an unbounded queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<i64>,
+    /// A queue: items fetched whose `task_done()` has not been called, together with those in it.
+    /// An executor: jobs in its queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<i64>,
+    /// A queue: how many wait in `get()`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub getters: Option<u32>,
+    /// A queue: how many wait in `put()`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub putters: Option<u32>,
+    /// An executor: threads that are at a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy: Option<u32>,
+    /// Numbers and sizes of a library's object, by attribute: `_max_connections`: 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<Detail>,
+}
+
+/// A number that an object of a library keeps about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Detail {
+    /// The attribute, or `len(attribute)`.
+    pub name: Text,
+    /// Its value.
+    pub value: i64,
+}
+
+/// Who holds a resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Holder {
+    /// The holding task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Id>,
+    /// The holding thread, where no task holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<u32>,
+    /// The function and line that hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Frame>,
+    /// How this is known.
+    pub trust: Trust,
+}
+
+/// A coroutine that was created and never started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UnstartedCoroutine {
+    /// Its identity.
+    pub id: Id,
+    /// Its function, at the line of its `def`.
+    pub defined: Frame,
+    /// Where it was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Creation>,
+    /// Who still refers to it, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_by: Option<Text>,
+}
+
+/// Something that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Problem {
+    /// A stable word for its kind.
+    pub code: ProblemCode,
+    /// What, in a sentence.
+    pub message: Text,
+    /// The task it concerns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Id>,
+    /// How many times the same happened.
+    pub count: u64,
+}
+
+/// The kinds of problems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemCode {
+    /// A task's memory could not be read or made no sense.
+    TaskUnreadable,
+    /// The task list was damaged or changed while it was walked; tasks may be missing.
+    TaskListTorn,
+    /// A chain ended early.
+    ChainTorn,
+    /// A thread's stack ended early.
+    StackTorn,
+    /// A loop's state could not be read.
+    LoopUnreadable,
+    /// A lock, queue or other resource could not be read.
+    ResourceUnreadable,
+    /// The pause's budget ran out; the rest was read while the target ran.
+    PauseBudget,
+    /// The target could not be paused; it was read while it ran.
+    PauseRefused,
+    /// A bound on the amount of work was reached; the rest is missing.
+    Budget,
+    /// The target ended while it was read.
+    TargetGone,
+    /// A part of the process could not be looked at: descriptors, threads, files.
+    ProcessUnreadable,
+    /// An interpreter or build that is only partly known.
+    PartlySupported,
+}

@@ -1,0 +1,2 @@
+//! The command line of async-trace.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The `async-trace` command.
+fn main() {}
