@@ -4,7 +4,10 @@
 //! milliseconds at most, by a means that the kernel undoes even if this process is killed.
 #![forbid(unsafe_code)]
 
+pub mod cpython;
+pub mod elf;
 mod error;
+pub mod process;
 
 pub use error::{Error, Result};
 
@@ -28,7 +31,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pause: true, pause_budget: Duration::from_millis(8), locals: false, source: false, heap: false }
+        Self {
+            pause: true,
+            pause_budget: Duration::from_millis(8),
+            locals: false,
+            source: false,
+            heap: false,
+        }
     }
 }
 

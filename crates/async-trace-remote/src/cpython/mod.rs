@@ -1,0 +1,6 @@
+//! CPython in foreign memory.
+
+pub mod locate;
+mod version;
+
+pub use version::Version;
