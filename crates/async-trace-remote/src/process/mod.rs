@@ -3,3 +3,4 @@
 //! Everything here comes from `/proc` or from ptrace; nothing here knows what Python is.
 
 pub mod maps;
+pub mod pause;
