@@ -196,7 +196,7 @@ fn stop(pid: u32, deadline: Instant, threads: &mut FxHashMap<u32, Thread>) -> Re
             if threads.contains_key(&tid) {
                 continue;
             }
-            match ptrace::seize(raw(tid), ptrace::Options::empty()) {
+            match seize(tid) {
                 Ok(()) => {
                     since.get_or_insert_with(Instant::now);
                     threads.insert(tid, Thread::Told);
@@ -206,7 +206,7 @@ fn stop(pid: u32, deadline: Instant, threads: &mut FxHashMap<u32, Thread>) -> Re
                 Err(error) if error == Errno::ESRCH || has_ended(pid, tid) => {
                     threads.insert(tid, Thread::Ended);
                 }
-                Err(error) => return Err(refusal(pid, tid, error)),
+                Err(error) => return Err(refusal(tid, error)),
             }
         }
         // Threads that stand still create no others.
@@ -219,6 +219,31 @@ fn stop(pid: u32, deadline: Instant, threads: &mut FxHashMap<u32, Thread>) -> Re
         }
     }
     since.ok_or(Refused::Gone)
+}
+
+/// Attaches to a thread. An earlier pause of ours lets go of its last threads a moment after it was
+/// released, when its tracing thread is gone.
+fn seize(tid: u32) -> nix::Result<()> {
+    const MOMENT: Duration = Duration::from_millis(5);
+    let begun = Instant::now();
+    loop {
+        match ptrace::seize(raw(tid), ptrace::Options::empty()) {
+            Err(Errno::EPERM) if traced_by_us(tid) && begun.elapsed() < MOMENT => thread::yield_now(),
+            outcome => return outcome,
+        }
+    }
+}
+
+fn traced_by_us(tid: u32) -> bool {
+    tracer(tid).is_some_and(|(by, _)| fs::exists(format!("/proc/self/task/{by}")).unwrap_or(false))
+}
+
+/// The thread that traces `tid`, with its name.
+fn tracer(tid: u32) -> Option<(u32, String)> {
+    let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let by = status.lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse().ok())?;
+    let name = fs::read_to_string(format!("/proc/{by}/comm")).unwrap_or_default();
+    (by != 0).then(|| (by, name.trim_end().to_owned()))
 }
 
 /// The threads of a process.
@@ -275,15 +300,12 @@ fn has_ended(pid: u32, tid: u32) -> bool {
     matches!(state, None | Some('Z' | 'X'))
 }
 
-fn refusal(pid: u32, tid: u32, error: Errno) -> Refused {
+fn refusal(tid: u32, error: Errno) -> Refused {
     if error != Errno::EPERM {
         return Refused::Failed(format!("ptrace: {}", error.desc()));
     }
-    let status = fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).unwrap_or_default();
-    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:")?.trim().parse().ok());
-    if let Some(by @ 1..) = tracer {
-        let name = fs::read_to_string(format!("/proc/{by}/comm")).unwrap_or_default();
-        return Refused::Traced { by, name: name.trim_end().to_owned() };
+    if let Some((by, name)) = tracer(tid) {
+        return Refused::Traced { by, name };
     }
     let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
     match scope.trim().parse() {
