@@ -4,7 +4,9 @@
 //! milliseconds at most, by a means that the kernel undoes even if this process is killed.
 #![forbid(unsafe_code)]
 
+mod cpython;
 mod error;
+mod memory;
 
 pub use error::{Error, Result};
 
@@ -28,7 +30,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pause: true, pause_budget: Duration::from_millis(8), locals: false, source: false, heap: false }
+        Self {
+            pause: true,
+            pause_budget: Duration::from_millis(8),
+            locals: false,
+            source: false,
+            heap: false,
+        }
     }
 }
 

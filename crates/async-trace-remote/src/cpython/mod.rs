@@ -1,0 +1,7 @@
+//! CPython as it lies in memory: the runtime, its objects, its frames.
+
+pub(crate) mod code;
+pub(crate) mod frame;
+pub(crate) mod generator;
+pub(crate) mod layout;
+pub(crate) mod object;
