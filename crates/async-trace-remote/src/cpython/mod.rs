@@ -4,4 +4,8 @@ pub(crate) mod code;
 pub(crate) mod frame;
 pub(crate) mod generator;
 pub(crate) mod layout;
+pub mod locate;
 pub(crate) mod object;
+mod version;
+
+pub use version::Version;
