@@ -4,6 +4,7 @@
 //! milliseconds at most, by a means that the kernel undoes even if this process is killed.
 #![forbid(unsafe_code)]
 
+mod asyncio;
 pub mod cpython;
 pub mod elf;
 mod error;

@@ -8,6 +8,8 @@
 //! (`_Py_DebugOffsets`, `_AsyncioDebug`): see [`debug_offsets`].
 
 pub(crate) mod debug_offsets;
+use debug_offsets::DebugOffsets;
+
 mod v3_09;
 mod v3_10;
 mod v3_11;
@@ -54,8 +56,9 @@ pub(crate) struct Layout {
     pub generator: Generator,
     pub future: Future,
     pub task: Task,
-    pub thread_lock_locked: u64,
     pub gc: Gc,
+    /// 3.13+: where the target itself tells what moves between patch releases.
+    pub debug: Option<debug_offsets::DebugOffsets>,
 }
 
 /// `_PyRuntimeState`.

@@ -100,6 +100,6 @@ pub(super) const LAYOUT: Layout = Layout {
         num_cancels: Some(168),
         node: None,
     },
-    thread_lock_locked: 32,
     gc: Gc { heads: [24, 48, 72, 104], collecting: 200 },
+    debug: None,
 };
