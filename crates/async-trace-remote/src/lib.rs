@@ -28,7 +28,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { pause: true, pause_budget: Duration::from_millis(8), locals: false, source: false, heap: false }
+        Self {
+            pause: true,
+            pause_budget: Duration::from_millis(8),
+            locals: false,
+            source: false,
+            heap: false,
+        }
     }
 }
 
