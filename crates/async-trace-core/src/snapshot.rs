@@ -431,17 +431,30 @@ pub struct Connection {
 }
 
 /// Who else can get at an object, and so could set it, put into it or complete it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Reach {
-    /// Whether the walk was complete: who is not listed cannot reach the object.
-    pub complete: bool,
+    /// How far the search went.
+    pub extent: Extent,
     /// Tasks and threads whose frames lead to it, those that only wait for it included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<Holder>,
     /// Everything else that leads to it, in words: `module app: subscribers`, `timer`, `selector (fd 7)`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Text>,
+}
+
+/// How far a search for references went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Extent {
+    /// The frames of tasks and threads, and what lies directly behind their variables.
+    Frames,
+    /// The heap, with gaps: a budget ran out, or objects could not be followed.
+    Partial,
+    /// The whole heap: who is not listed cannot reach the object.
+    Whole,
 }
 
 /// A child process that is waited for.
