@@ -7,6 +7,8 @@
 //! code, and cannot fail: whatever a snapshot holds, every function here returns an answer.
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "fixture"))]
+pub mod fixture;
 pub mod frame;
 pub mod snapshot;
 pub mod text;

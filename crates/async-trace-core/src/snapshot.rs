@@ -309,6 +309,10 @@ pub struct EventLoop {
     /// Seconds until the next timer fires; negative when it is overdue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_timer_s: Option<f64>,
+    /// Seconds since the loop last came back from its selector: how long the turn it is in has
+    /// lasted. Only while it is busy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_s: Option<f64>,
     /// How many file descriptors it watches (its own wake-up pipe not counted).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watched_fds: Option<u64>,
@@ -384,6 +388,13 @@ pub struct Task {
     /// Other `with` and `async with` blocks it is inside of, outermost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contexts: Vec<Context>,
+    /// Which exception its coroutines were handling when it was suspended; absent where this was
+    /// not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handling: Option<Handling>,
+    /// The client connection that it serves, where that could be found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
     /// Where it was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Creation>,
@@ -395,6 +406,72 @@ pub struct Task {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_zero(n: &u32) -> bool {
     *n == 0
+}
+
+/// Which exception a suspended task is handling: whether it is in an `except` or `finally` block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Handling {
+    /// None: it goes its ordinary way.
+    Nothing,
+    /// One of this type, `CancelledError`; of several the outermost `CancelledError`, else the innermost.
+    Exception(Text),
+}
+
+/// The client connection that a task serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Connection {
+    /// Whether its transport is closed or closing: the client has gone.
+    pub closed: bool,
+    /// Its file, while it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<OpenFile>,
+}
+
+/// Who else can get at an object, and so could set it, put into it or complete it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Reach {
+    /// How far the search went.
+    pub extent: Extent,
+    /// Tasks and threads whose frames lead to it, those that only wait for it included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<Holder>,
+    /// Everything else that leads to it, in words: `module app: subscribers`, `timer`, `selector (fd 7)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Text>,
+}
+
+/// How far a search for references went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Extent {
+    /// The frames of tasks and threads, and what lies directly behind their variables.
+    Frames,
+    /// The heap, with gaps: a budget ran out, or objects could not be followed.
+    Partial,
+    /// The whole heap: who is not listed cannot reach the object.
+    Whole,
+}
+
+/// A child process that is waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Child {
+    /// What the kernel says it does; `dead` while it is a zombie.
+    pub state: ThreadState,
+    /// The system call it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syscall: Option<Syscall>,
+    /// Where that is a pipe or socket pair: the target's own end of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub our_end: Option<i32>,
+    /// Whether the target's event loop watches that end, so that it reads or writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<bool>,
 }
 
 /// What a task does.
@@ -470,6 +547,10 @@ pub enum Target {
         pending: Vec<Id>,
         /// How many of those that were waited for are done already.
         done: u32,
+        /// Whether the first of them to end is enough (`asyncio.wait` with `FIRST_COMPLETED`);
+        /// absent where this was not read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        any: Option<bool>,
     },
     /// A lock, queue, event, pool, …: see [`Snapshot::resources`].
     Resource {
@@ -512,6 +593,9 @@ pub enum Target {
         /// Its command, where it could be read.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         command: Option<Text>,
+        /// What it does itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        child: Option<Child>,
     },
     /// A future of which no more could be said.
     Future {
@@ -520,6 +604,9 @@ pub enum Target {
         /// Its type.
         #[serde(rename = "type")]
         type_name: Text,
+        /// Who could complete it; absent where this was not looked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reach: Option<Reach>,
     },
     /// Nothing: it gave way with a bare `yield` (`asyncio.sleep(0)`).
     Turn,
@@ -595,6 +682,9 @@ pub struct Hold {
     /// The name by which the holding frame calls it, where it could be found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
+    /// The line of the `with` that took it, in the holding frame's file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_line: Option<u32>,
 }
 
 /// A `with` or `async with` block a frame is inside of.
@@ -665,6 +755,9 @@ pub struct Resource {
     /// The pool or other object it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Id>,
+    /// Who else can get at it; absent where this was not looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<Reach>,
 }
 
 /// What a resource is.
@@ -754,6 +847,9 @@ pub struct Holder {
     /// The function and line that hold it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Frame>,
+    /// The line of the `with` that took it, in the file of `at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_line: Option<u32>,
     /// How this is known.
     pub trust: Trust,
 }

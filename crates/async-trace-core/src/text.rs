@@ -25,7 +25,8 @@ pub fn escape(text: &str) -> std::borrow::Cow<'_, str> {
             c if is_hostile(c) => {
                 let code = u32::from(c);
                 // Writing into a String cannot fail.
-                let _ = if code < 0x100 { write!(out, "\\x{code:02x}") } else { write!(out, "\\u{code:04x}") };
+                let _ =
+                    if code < 0x100 { write!(out, "\\x{code:02x}") } else { write!(out, "\\u{code:04x}") };
             }
             c => out.push(c),
         }

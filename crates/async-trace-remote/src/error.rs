@@ -112,20 +112,31 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::NoSuchProcess { .. } => "`async-trace ps` lists the Python processes that can be read".into(),
+            Self::NoSuchProcess { .. } => {
+                "`async-trace ps` lists the Python processes that can be read".into()
+            }
             Self::Zombie { .. } => "nothing is left to read; look at its parent, or at a core file".into(),
             Self::KernelThread { .. } | Self::NotPython { .. } => {
-                "`async-trace ps` lists the Python processes; a wrapper script is not the server itself".into()
+                "`async-trace ps` lists the Python processes; a wrapper script is not the server itself"
+                    .into()
             }
-            Self::Gone { .. } => "if a supervisor restarts it, `async-trace ps` shows the new process id".into(),
+            Self::Gone { .. } => {
+                "if a supervisor restarts it, `async-trace ps` shows the new process id".into()
+            }
             Self::NoPermission { pid, .. } => {
                 format!("`async-trace doctor {pid}` tells what is missing; usually `sudo` or CAP_SYS_PTRACE")
             }
             Self::NotInitialized { .. } => "try again in a moment".into(),
             Self::UnsupportedVersion { .. } => "CPython 3.9 to 3.15 can be read".into(),
-            Self::UnsupportedBuild { .. } => "the ordinary (GIL, release) builds of CPython 3.9 to 3.15 can be read".into(),
-            Self::BadFile { .. } => "a core file of a Python process, or an image made by `async-trace`, is needed".into(),
-            Self::Io { .. } => "run it again; if it stays, please report it with the output of `async-trace doctor`".into(),
+            Self::UnsupportedBuild { .. } => {
+                "the ordinary (GIL, release) builds of CPython 3.9 to 3.15 can be read".into()
+            }
+            Self::BadFile { .. } => {
+                "a core file of a Python process, or an image made by `async-trace`, is needed".into()
+            }
+            Self::Io { .. } => {
+                "run it again; if it stays, please report it with the output of `async-trace doctor`".into()
+            }
         }
     }
 }
