@@ -2,4 +2,13 @@
 //!
 //! Everything here comes from `/proc` or from ptrace; nothing here knows what Python is.
 
+pub mod files;
+mod identity;
 pub mod maps;
+pub mod pause;
+mod sockets;
+mod stat;
+pub mod syscalls;
+pub mod threads;
+
+pub use identity::{Identity, identity};
