@@ -25,40 +25,40 @@ SIZES = (10, 1_000, 10_000, 100_000)
 BLOCKED_TASKS = 5
 
 
-def size_phase(stopwatch, minor, version, python, applicable, args):
+def size_phase(stopwatch, interpreter, applicable, args):
     for size in args.sizes:
-        say("%s: %s parked tasks" % (minor, "{:,}".format(size)))
-        with Target(python, "parked.py", "--tasks", size, "--shape", args.shape) as target:
-            rows = {t.name: new_row("size", version, t, target, size) for t in applicable}
+        say("%s: %s parked tasks" % (interpreter.minor, "{:,}".format(size)))
+        with Target(interpreter.path, "parked.py", "--tasks", size, "--shape", args.shape) as target:
+            rows = {t.name: new_row("size", interpreter.version, t, target, size) for t in applicable}
             # Large targets are slow to look at for everyone, and vary less.
             rounds = args.rounds if size < 100_000 else max(2, args.rounds // 3)
             in_turns(stopwatch, applicable, target, rows, rounds)
             yield from rows.values()
 
 
-def pause_phase(stopwatch, minor, version, python, applicable, args):
-    say("%s: pause of a busy target" % minor)
-    with Target(python, "parked.py", "--tasks", args.pause_tasks, "--shape", args.shape, "--ticker", "busy") as target:
-        rows = {t.name: new_row("pause", version, t, target, args.pause_tasks) for t in applicable}
+def pause_phase(stopwatch, interpreter, applicable, args):
+    say("%s: pause of a busy target" % interpreter.minor)
+    with Target(interpreter.path, "parked.py", "--tasks", args.pause_tasks, "--shape", args.shape, "--ticker", "busy") as target:
+        rows = {t.name: new_row("pause", interpreter.version, t, target, args.pause_tasks) for t in applicable}
         in_turns(stopwatch, applicable, target, rows, args.rounds, gaps=True)
         yield from rows.values()
 
 
-def churn_phase(stopwatch, minor, version, python, applicable, args):
-    say("%s: a target in motion" % minor)
-    with Target(python, "churn.py") as target:
+def churn_phase(stopwatch, interpreter, applicable, args):
+    say("%s: a target in motion" % interpreter.minor)
+    with Target(interpreter.path, "churn.py") as target:
         counting = [t for t in applicable if t.count]
-        rows = {t.name: new_row("churn", version, t, target, 0) for t in counting}
+        rows = {t.name: new_row("churn", interpreter.version, t, target, 0) for t in counting}
         in_turns(stopwatch, counting, target, rows, args.churn_runs, gaps=True, patient=True)
         yield from rows.values()
 
 
-def blocked_phase(stopwatch, minor, version, python, applicable, args):
+def blocked_phase(stopwatch, interpreter, applicable, args):
     for how in args.blocked:
-        say("%s: a loop blocked in %s" % (minor, how))
-        with Target(python, "blocked.py", "--how", how, "--tasks", BLOCKED_TASKS) as target:
+        say("%s: a loop blocked in %s" % (interpreter.minor, how))
+        with Target(interpreter.path, "blocked.py", "--how", how, "--tasks", BLOCKED_TASKS) as target:
             for tool in applicable:
-                row = new_row("blocked", version, tool, target, 0)
+                row = new_row("blocked", interpreter.version, tool, target, 0)
                 out = measure(stopwatch, tool, target, row) or ""
                 frames = "blocked_call" in out and "handler" in out
                 tasks = all("idle-%d" % i in out for i in range(BLOCKED_TASKS))
@@ -90,7 +90,6 @@ def parse(argv):
     parser.add_argument("--peers-only", action="store_true", help="leave async-trace out")
     parser.add_argument("--no-peers", action="store_true", help="measure async-trace alone; no promise about ratios")
     parser.add_argument("--no-install", action="store_true", help="do without py-spy and pystack (no package index)")
-    parser.add_argument("--python", action="append", default=[], metavar="3.11=PATH", help="an interpreter to use")
     parser.add_argument("--versions", type=lambda s: s.split(","), help="default: " + ",".join(VERSIONS))
     parser.add_argument("--sizes", type=lambda s: [int(n) for n in s.split(",")], help="numbers of parked tasks")
     parser.add_argument("--shape", default="chain", help="shape of the parked tasks; see targets/parked.py")
@@ -117,19 +116,18 @@ def parse(argv):
 
 def main(argv=None):
     args = parse(argv)
-    pythons = interpreters.find(args.versions, args.python)
-    for minor in set(args.versions) - set(pythons):
-        say("skipped: no Python %s found (--python %s=PATH)" % (minor, minor))
+    found = interpreters.find(args.versions)
+    for minor in set(args.versions) - {interpreter.minor for interpreter in found}:
+        say("skipped: no CPython %s found (ASYNC_TRACE_PYTHONS takes paths)" % minor)
     bin_dir = None if args.no_peers or args.no_install else interpreters.install_peers()
     rows = []
     with Stopwatch() as stopwatch:
         floor = stopwatch.run(["/bin/true"])["rss_kb"]
-        for minor, python in pythons.items():
-            version = interpreters.version_of(python)[1]
+        for interpreter in found:
             applicable = [] if args.peers_only else tools.ours(args.binary)
-            applicable += [] if args.no_peers else tools.peers(minor, python, bin_dir)
+            applicable += [] if args.no_peers else tools.peers(interpreter.minor, interpreter.path, bin_dir)
             for phase in args.phases:
-                rows.extend(PHASES[phase](stopwatch, minor, version, python, applicable, args))
+                rows.extend(PHASES[phase](stopwatch, interpreter, applicable, args))
     result = {"machine": machine(), "rss_floor_kb": floor, "pause_tasks": args.pause_tasks, "rows": rows}
     print(tables.everything(result))
     if args.json:

@@ -1,7 +1,6 @@
 """Starts a target, waits until it stands, measures tools on it in turns."""
 import json
 import os
-import selectors
 import subprocess
 import sys
 import tempfile
@@ -9,59 +8,47 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "targets"))
+sys.path[:0] = [str(HERE / "targets"), str(HERE.parents[1] / "tests")]
 from board import Board  # noqa: E402  (the targets' own module: one definition for both sides)
+from rig import target as rig  # noqa: E402
 
 READY_WITHIN_S = 120
 TOOL_WITHIN_S = 120
 GIVE_UP_AFTER_S = 2  # a peer that fails after longer than this is not asked again at that size
 
 
-class Target:
-    """A running program of `targets/`, ended on leaving the `with` block."""
+class Target(rig.Target):
+    """A running program of `targets/` with its board, ended on leaving the `with` block."""
 
     def __init__(self, python, program, *args):
         self._dir = tempfile.TemporaryDirectory(prefix="async-trace-bench-")
         path = os.path.join(self._dir.name, "board")
         self.board = Board(path)
-        argv = [python, str(HERE / "targets" / program), "--board", path, *map(str, args)]
-        self._process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-        self.pid = self._process.pid
-
-    def __enter__(self):
         try:
-            with selectors.DefaultSelector() as selector:
-                selector.register(self._process.stdout, selectors.EVENT_READ)
-                if not selector.select(READY_WITHIN_S) or self._process.stdout.readline() != "READY\n":
-                    raise RuntimeError("the target did not get ready: " + " ".join(self._process.args))
+            super().__init__([python, HERE / "targets" / program, "--board", path, *args])
         except BaseException:
-            self.__exit__()
+            self._dir.cleanup()
             raise
-        return self
 
-    def __exit__(self, *_):
-        self._process.kill()
-        self._process.wait()
-        self._process.stdout.close()
+    def wait_ready(self):
+        return super().wait_ready(READY_WITHIN_S)  # 100,000 tasks take a while to build
+
+    def stop(self):
+        # There is nothing to be kind to, and 100,000 tasks would take seconds to cancel.
+        self.process.kill()
+        super().stop()
         self._dir.cleanup()
 
     def reset_gap(self):
         asked = self.board.get("asked") + 1
         self.board.set("asked", asked)
-        self._until(lambda: self.board.get("answered") == asked)
+        rig.wait_until(lambda: self.board.get("answered") == asked, "the ticker answers")
 
     def gap_ns(self):
         """The longest gap since the reset, the one that may have just ended included."""
         seen = self.board.get("ticks")
-        self._until(lambda: self.board.get("ticks") >= seen + 2)
+        rig.wait_until(lambda: self.board.get("ticks") >= seen + 2, "the ticker turns")
         return self.board.get("gap_ns")
-
-    def _until(self, condition):
-        deadline = time.monotonic() + 30
-        while not condition():
-            if time.monotonic() > deadline:
-                raise RuntimeError("the target's ticker stands still")
-            time.sleep(0.0002)
 
 
 class Stopwatch:

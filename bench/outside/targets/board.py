@@ -37,7 +37,7 @@ def announce(board, tasks, standing):
     board.set("pid", os.getpid())
     board.set("tasks", tasks)
     board.set("standing", standing)
-    print("READY", flush=True)
+    print("READY", os.getpid(), flush=True)
 
 
 async def tick(board, kind):
