@@ -135,7 +135,8 @@ def measure(stopwatch, tool, target, row, gaps=False):
 def reason(result):
     if result["timed_out"]:
         return "not done after %d s" % TOOL_WITHIN_S
-    lines = [line.strip() for line in result["err"].splitlines() if line.strip()]
+    # CPython 3.14's tool prints its errors on stdout.
+    lines = [line.strip() for line in (result["err"] or result["out"]).splitlines() if line.strip()]
     errors = [line for line in lines if "rror" in line]
     return (errors or lines or ["exit %d without a word" % result["code"]])[-1][:160]
 
