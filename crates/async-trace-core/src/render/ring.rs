@@ -105,11 +105,12 @@ impl<'a> Graph<'a> {
 
     fn wait(&mut self, node: usize, wait: &WaitsFor) {
         match &wait.target {
-            Target::Tasks { pending, .. } => {
+            Target::Tasks { pending, any, .. } => {
                 let found: Vec<u32> = pending.iter().filter_map(|id| self.index.position(*id)).collect();
                 // One that could not be read may help.
                 self.open[node] = found.len() < pending.len() || found.is_empty();
-                self.one_is_enough[node] = matches!(wait.verb, Verb::Wait | Verb::AsCompleted);
+                let unknown = matches!(wait.verb, Verb::Wait | Verb::AsCompleted);
+                self.one_is_enough[node] = any.unwrap_or(unknown);
                 self.needs[node] = found;
             }
             Target::Resource { id } => {

@@ -22,6 +22,9 @@ struct Shape<'a> {
     wait: Option<WaitShape<'a>>,
     holds: Vec<(Which<'a>, u32, Trust)>,
     contexts: Vec<(&'a Text, u32)>,
+    handling: Option<&'a Text>,
+    /// Whether the client of the connection that it serves has gone.
+    deserted: bool,
     created: Option<u32>,
     children: Vec<(Kin, u32)>,
 }
@@ -47,7 +50,7 @@ struct WaitShape<'a> {
 
 #[derive(PartialEq, Eq, Hash)]
 enum TargetShape<'a> {
-    Tasks(usize, u32),
+    Tasks(usize, u32, Option<bool>),
     Resource(Which<'a>),
     Timer,
     File(FileKind, bool),
@@ -89,6 +92,8 @@ impl Shapes {
                 wait: task.waits_for.as_ref().map(|w| wait_shape(index, w)),
                 holds: task.holds.iter().map(|h| (which(index, h.resource), h.frame, h.trust)).collect(),
                 contexts: task.contexts.iter().map(|c| (&c.type_name, c.frame)).collect(),
+                handling: handling(task),
+                deserted: task.connection.as_ref().is_some_and(|c| c.closed),
                 created: task.created.as_ref().map(|c| chains.number(&c.stack)),
                 children: kin(forest, *position, &of),
             };
@@ -155,7 +160,7 @@ fn kin(forest: &Forest, position: u32, of: &[ShapeId]) -> Vec<(Kin, u32)> {
 
 fn wait_shape<'a>(index: &Index<'a>, wait: &'a WaitsFor) -> WaitShape<'a> {
     let target = match &wait.target {
-        Target::Tasks { pending, done } => TargetShape::Tasks(pending.len(), *done),
+        Target::Tasks { pending, done, any } => TargetShape::Tasks(pending.len(), *done, *any),
         Target::Resource { id } => TargetShape::Resource(which(index, *id)),
         Target::Timer { .. } => TargetShape::Timer,
         Target::File { file } => TargetShape::File(file.kind, file.status.as_deref() == Some("CLOSE_WAIT")),
@@ -173,6 +178,14 @@ fn wait_shape<'a>(index: &Index<'a>, wait: &'a WaitsFor) -> WaitShape<'a> {
         within: wait.within,
         timeout: wait.timeout_s.is_some(),
         target,
+    }
+}
+
+/// The type of the exception that a task is handling.
+pub(super) fn handling(task: &Task) -> Option<&Text> {
+    match &task.handling {
+        Some(Handling::Exception(type_name)) => Some(type_name),
+        Some(Handling::Nothing) | None => None,
     }
 }
 

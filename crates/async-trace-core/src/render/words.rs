@@ -71,7 +71,9 @@ impl Speaker<'_> {
     fn target(&self, line: &mut Line, wait: &Wait<'_>) {
         let verb = wait.wait.verb;
         match &wait.wait.target {
-            Target::Tasks { pending, done } => self.tasks(line, wait, pending, *done),
+            Target::Tasks { pending, done, any } => {
+                self.tasks(line, wait, pending, *done, *any == Some(true));
+            }
             Target::Resource { id } => match self.index.resource(*id) {
                 Some(resource) => self.resource_wait(line, wait, resource),
                 None => {
@@ -100,20 +102,26 @@ impl Speaker<'_> {
                 line.put(Role::Function, function.as_deref().unwrap_or("a function"));
                 self.job(line, wait, *thread, *queued_behind, *executor);
             }
-            Target::Process { pid, command } => {
-                line.say("waits for child process");
+            Target::Process { pid, command, child } => {
+                line.say("waits for ");
                 match pid {
-                    Some(_) if !wait.many.is_empty() => _ = line.say("es of its own"),
-                    Some(pid) => _ = line.say(" ").show(Role::Resource, pid),
-                    None => {}
+                    Some(_) if !wait.many.is_empty() => _ = line.say("a child process of its own"),
+                    Some(pid) => _ = line.say("child process ").show(Role::Resource, pid),
+                    None => _ = line.say("a child process"),
                 }
                 if let Some(command) = command {
                     line.say(" (").put(Role::Resource, command).say(")");
                 }
+                if let Some(child) = child.as_ref().filter(|_| wait.many.is_empty()) {
+                    self.child(line, child);
+                }
             }
-            Target::Future { type_name, .. } => {
+            Target::Future { type_name, reach, .. } => {
                 line.say("waits for ").say(article(type_name)).put(Role::Resource, noun(type_name).as_ref());
-                line.say("; who completes it is not known");
+                match reach.as_ref().filter(|_| wait.many.is_empty()) {
+                    Some(reach) => self.reach(line, reach, wait.by),
+                    None => _ = line.say("; who completes it is not known"),
+                }
             }
             Target::Turn => _ = line.say("gave way, and runs again in its turn"),
             Target::Unknown { type_name } => {
@@ -123,43 +131,25 @@ impl Speaker<'_> {
         }
     }
 
-    fn tasks(&self, line: &mut Line, wait: &Wait<'_>, pending: &[Id], done: u32) {
+    fn tasks(&self, line: &mut Line, wait: &Wait<'_>, pending: &[Id], done: u32, any: bool) {
         let many = !wait.many.is_empty();
         let name = |line: &mut Line| match pending {
             [one] if !many => self.task(line, *one),
             _ => _ = line.say(&amount(pending.len() as u64, "task")),
         };
-        match wait.wait.verb {
-            Verb::Gather => {
-                line.say("waits for ");
-                name(line);
-                line.say(" in its gather");
-            }
-            Verb::TaskGroup => {
-                line.say("waits for ");
-                name(line);
-                line.say(" of its TaskGroup");
-            }
-            Verb::Wait => {
-                line.say("waits for ");
-                name(line);
-                line.say(" in asyncio.wait");
-            }
-            Verb::AsCompleted => {
-                line.say("waits for the next of ");
-                name(line);
-                line.say(" (as_completed)");
-            }
-            verb => {
-                line.say("waits for ");
-                name(line);
-                line.say(match verb {
-                    Verb::WaitFor => " in wait_for",
-                    Verb::Shield => " behind a shield",
-                    _ => "",
-                });
-            }
-        }
+        let (before, after) = match wait.wait.verb {
+            Verb::Gather => ("", " in its gather"),
+            Verb::TaskGroup => ("", " of its TaskGroup"),
+            Verb::AsCompleted => ("the next of ", " (as_completed)"),
+            Verb::Wait if any => ("the first of ", " (asyncio.wait)"),
+            Verb::Wait => ("", " in asyncio.wait"),
+            Verb::WaitFor => ("", " in wait_for"),
+            Verb::Shield => ("", " behind a shield"),
+            _ => ("", ""),
+        };
+        line.say("waits for ").say(before);
+        name(line);
+        line.say(after);
         if done > 0 {
             line.say("; ").say(&number(u64::from(done))).say(if done == 1 {
                 " is done"
@@ -203,6 +193,51 @@ impl Speaker<'_> {
         if let Some(frame) = self.index.thread(tid).and_then(|t| telling(&t.stack)) {
             line.say(", which is ");
             self.at(line, frame);
+        }
+    }
+
+    /// What a child process does itself.
+    fn child(&self, line: &mut Line, child: &Child) {
+        match (child.state, &child.syscall) {
+            (ThreadState::Dead, _) => _ = line.say(", which has ended"),
+            (ThreadState::Stopped, _) => _ = line.say(", which is ").put(Role::Alarm, "stopped"),
+            (ThreadState::Running, None) => _ = line.say(", which runs"),
+            (_, Some(call)) => {
+                line.say(", which is in the system call ").put(Role::Resource, &call.name);
+                if let Some(file) = &call.file {
+                    line.say(" on ");
+                    self.file(line, file);
+                }
+            }
+            _ => {}
+        }
+        if let (Some(fd), Some(false)) = (child.our_end, child.served) {
+            line.say("; ").put(Role::Alarm, &format!("nobody serves our end of it (fd {fd})"));
+        }
+    }
+
+    /// Who could complete a future, as far as was searched.
+    fn reach(&self, line: &mut Line, reach: &Reach, asking: Option<Id>) {
+        let users: Vec<&Holder> =
+            reach.users.iter().filter(|u| u.task.is_none() || u.task != asking).collect();
+        if users.is_empty() && reach.others.is_empty() {
+            match reach.extent {
+                Extent::Whole => _ = line.say("; ").put(Role::Alarm, "nobody else can reach it"),
+                _ => _ = line.say("; nobody was found who could complete it"),
+            }
+            return;
+        }
+        line.say(", which can be completed by ");
+        for (i, user) in users.iter().take(NAMES).enumerate() {
+            line.say(if i > 0 { "; " } else { "" });
+            self.holder(line, user, asking);
+        }
+        for (i, other) in reach.others.iter().take(NAMES.saturating_sub(users.len())).enumerate() {
+            line.say(if i + users.len() > 0 { "; " } else { "" }).say(other);
+        }
+        let all = users.len() + reach.others.len();
+        if all > NAMES {
+            line.say(&format!("; and {} more", number((all - NAMES) as u64)));
         }
     }
 

@@ -67,7 +67,12 @@ impl Tree<'_> {
                 line.put(Role::Alarm, &format!("asleep although {} ready", are(ready)));
             }
             LoopState::Idle => _ = line.put(Role::Heading, "idle"),
-            LoopState::Busy => _ = line.put(Role::Alarm, "BUSY"),
+            LoopState::Busy => {
+                line.put(Role::Alarm, "BUSY");
+                if let Some(turn) = event_loop.turn_s {
+                    line.put(Role::Alarm, " for ").put(Role::Alarm, &seconds(turn));
+                }
+            }
             LoopState::NotRunning => _ = line.put(Role::Alarm, "not running"),
             LoopState::Closed => _ = line.put(Role::Alarm, "closed"),
             LoopState::Unknown => _ = line.put(Role::Alarm, "its state could not be read"),

@@ -154,6 +154,9 @@ impl<'a> Tree<'a> {
                     self.line.say(" ");
                     self.speaker.at(&mut self.line, frame);
                 }
+                if let Some(held) = held {
+                    self.speaker.taken(&mut self.line, held.taken_line, held.at.as_ref());
+                }
                 self.line.say(if held.is_some() { " by" } else { ", one in" });
             }
             Member::Task(_) => _ = self.line.say("for the result of"),

@@ -1,6 +1,7 @@
 //! One task, or many alike: its name, its stack, and sentences about it.
 
 use super::super::index::telling;
+use super::super::shape::handling;
 use super::*;
 
 impl Tree<'_> {
@@ -101,6 +102,13 @@ impl Tree<'_> {
                 .say(" and has not ended");
             self.end(canvas, body, 2);
         }
+        if let Some(exception) = handling(task) {
+            self.bullet().say("is handling ").put(Role::Resource, &noun(exception));
+            self.end(canvas, body, 2);
+        }
+        if let Some(connection) = &task.connection {
+            self.connection(canvas, body, connection, many);
+        }
         for hold in task.holds.iter().take(MOST_FACTS) {
             self.bullet();
             self.speaker.hold(&mut self.line, hold, &task.chain, many);
@@ -134,6 +142,19 @@ impl Tree<'_> {
             }
             self.end(canvas, body, 2);
         }
+    }
+
+    fn connection(&mut self, canvas: &mut impl Canvas, body: &str, connection: &Connection, many: bool) {
+        let each = if many { "each " } else { "" };
+        if connection.closed {
+            self.bullet().say(each).say("serves a client that ").put(Role::Alarm, "has gone");
+        } else if let Some(file) = connection.file.as_ref().filter(|_| !many) {
+            self.bullet().say("serves ");
+            self.speaker.file(&mut self.line, file);
+        } else {
+            return;
+        }
+        self.end(canvas, body, 2);
     }
 
     pub(in super::super) fn bullet(&mut self) -> &mut Line {

@@ -122,6 +122,19 @@ impl Speaker<'_> {
             line.say(" ");
             self.at(line, frame);
         }
+        self.taken(line, holder.taken_line, holder.at.as_ref());
+    }
+
+    /// `, taken at line 38`, where that is another line.
+    pub(in super::super) fn taken(
+        &self,
+        line: &mut Line,
+        taken: Option<u32>,
+        at: Option<&crate::frame::Frame>,
+    ) {
+        if let Some(taken) = taken.filter(|taken| at.is_none_or(|frame| frame.line != *taken)) {
+            line.say(&format!(", taken at line {taken}"));
+        }
     }
 
     /// `holds Lock a at bank.py:40; 3 tasks wait for it`.
@@ -142,6 +155,7 @@ impl Speaker<'_> {
         if let Some(frame) = stack.get(hold.frame as usize) {
             self.place(line, frame);
         }
+        self.taken(line, hold.taken_line, stack.get(hold.frame as usize));
         let waiters = resource.waiters.len() as u64;
         match waiters {
             0 => {}
