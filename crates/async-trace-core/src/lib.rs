@@ -10,6 +10,7 @@
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
 pub mod frame;
+pub mod render;
 pub mod snapshot;
 pub mod text;
 

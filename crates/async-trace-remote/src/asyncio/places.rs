@@ -104,7 +104,7 @@ impl Places {
         }
         let function = self.function_name(reader, &frame.code, qualname);
         let position = frame.code.position(reader, frame.lasti);
-        let origin = Origin::of(&frame.code.file, self.stdlib.borrow().as_deref());
+        let origin = self.origin_of(&frame.code.file);
         let role = role_of(&frame.code.file, &function, origin);
         let index = self.add(Place {
             frame: Frame {
@@ -163,6 +163,11 @@ impl Places {
         }
     }
 
+    /// Whose code a file is.
+    pub(crate) fn origin_of(&self, file: &str) -> Origin {
+        Origin::of(file, self.stdlib.borrow().as_deref())
+    }
+
     fn add(&self, place: Place) -> u32 {
         let mut all = self.all.borrow_mut();
         all.push(Rc::new(place));
@@ -191,8 +196,11 @@ impl Places {
             return known.clone();
         }
         let all = self.all.borrow();
-        let frames: Arc<[Frame]> =
-            places.iter().filter_map(|index| all.get(*index as usize)).map(|place| place.frame.clone()).collect();
+        let frames: Arc<[Frame]> = places
+            .iter()
+            .filter_map(|index| all.get(*index as usize))
+            .map(|place| place.frame.clone())
+            .collect();
         self.chains.borrow_mut().insert(places.to_vec(), frames.clone());
         frames
     }
