@@ -1,7 +1,7 @@
 //! The Python processes of this machine, as far as we may see them.
 
 use crate::cpython::Version;
-use crate::cpython::locate::locate;
+use crate::cpython::locate::glance;
 use crate::process::maps::{self, Mapping};
 use crate::process::{Identity, identity};
 use std::fs::{self, File};
@@ -46,9 +46,10 @@ fn find(pid: u32) -> Option<Found> {
             let read = |address, buffer: &mut [u8]| memory.read_exact_at(buffer, address).is_ok();
             // Libraries of a program that has nothing to do with Python are not worth to be opened.
             let python = maps.iter().filter_map(Mapping::file).any(|path| path.contains("python"));
-            let worth = |mapping: &Mapping| python || mapping.file() == Some(&*identity.executable);
+            let worth =
+                |mapping: &Mapping| python || mapping.file().is_none_or(|path| path == identity.executable);
             let maps: Vec<Mapping> = maps.into_iter().filter(worth).collect();
-            let located = locate(pid, &maps, &read).ok()?;
+            let located = glance(pid, &identity.executable, &maps, &read)?;
             Some(found(identity, true, Some(located.version)))
         }
         None => {

@@ -52,6 +52,12 @@ pub fn locate(pid: u32, maps: &[Mapping], read: Read<'_>) -> Result<Located> {
     Search::new(Some(pid), &executable, maps, read).run()
 }
 
+/// As [`locate`], without the search through all memory that is its last resort: for a look at every
+/// process of the machine.
+pub(crate) fn glance(pid: u32, executable: &str, maps: &[Mapping], read: Read<'_>) -> Option<Located> {
+    Search::new(Some(pid), executable, maps, read).by_file()
+}
+
 /// Finds CPython in memory whose process is no more, such as a core file.
 ///
 /// # Errors
@@ -113,17 +119,21 @@ impl<'a> Search<'a> {
     }
 
     fn run(&self) -> Result<Located> {
+        self.by_file().or_else(|| self.scan_for_cookie()).ok_or_else(|| self.not_found())
+    }
+
+    fn by_file(&self) -> Option<Located> {
         let mut second_best = None;
         for (module, runtime) in self.candidates() {
             let Some(located) = self.examine(module, runtime) else { continue };
             // An executable may contain a Python of its own and load an extension that drags in
             // another libpython, which then stays unused.
             if self.in_use(&located) {
-                return Ok(located);
+                return Some(located);
             }
             second_best.get_or_insert(located);
         }
-        second_best.or_else(|| self.scan_for_cookie()).ok_or_else(|| self.not_found())
+        second_best
     }
 
     fn candidates(&self) -> impl Iterator<Item = (&Module<'a>, u64)> {
