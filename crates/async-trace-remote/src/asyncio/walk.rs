@@ -40,6 +40,8 @@ pub(crate) struct Session<'t> {
 /// A thread, as memory shows it.
 pub(crate) struct Thread {
     pub state: ThreadState,
+    /// `threading`'s name for it.
+    pub name: Option<Text>,
     /// Innermost frame first.
     pub stack: Vec<PyFrame>,
     pub chain: Arc<[Frame]>,
@@ -211,8 +213,9 @@ pub(crate) fn run(session: &Session<'_>) -> Result<Walked, Torn> {
             note_stdlib(session, asyncio);
         }
         let first = walked.threads.len();
+        let names = thread_names(reader, interpreter).unwrap_or_default();
         for thread in &threads {
-            add_thread(session, thread.clone(), &mut walked);
+            add_thread(session, thread.clone(), names.get(&thread.ident).cloned(), &mut walked);
         }
         if let Some(asyncio) = asyncio {
             match find::current_tasks(reader, interpreter, asyncio) {
@@ -257,7 +260,22 @@ fn note_stdlib(session: &Session<'_>, asyncio: Addr) {
     }
 }
 
-fn add_thread(session: &Session<'_>, state: ThreadState, walked: &mut Walked) {
+/// The names that `threading` has for threads, by their identity.
+fn thread_names(reader: &Reader<'_>, interpreter: Interpreter) -> Result<FxHashMap<u64, Text>, Torn> {
+    let mut names = FxHashMap::default();
+    if let Some(threading) = runtime::module(reader, interpreter, "threading")?
+        && let Some(active) = reader.dict_get(threading, "_active")?
+    {
+        for (ident, thread) in reader.dict(active)? {
+            if let Some(name) = reader.attr(thread, "_name")? {
+                names.insert(reader.uint(ident)?, reader.fresh_text(name)?);
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn add_thread(session: &Session<'_>, state: ThreadState, name: Option<Text>, walked: &mut Walked) {
     let reader = session.reader;
     let stack = runtime::stack(reader, &state);
     if let Some(torn) = stack.torn {
@@ -278,6 +296,7 @@ fn add_thread(session: &Session<'_>, state: ThreadState, walked: &mut Walked) {
     };
     walked.threads.push(Thread {
         state,
+        name,
         stack: stack.frames,
         chain: Arc::from([]),
         running_loop,

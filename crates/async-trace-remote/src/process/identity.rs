@@ -24,6 +24,8 @@ pub struct Identity {
     /// When it was started, in hundredths of a second since the machine was. Together with its id it is
     /// not to be mistaken for a later process.
     pub starttime: u64,
+    /// Its id in its own, innermost pid namespace.
+    pub inner_pid: u32,
     /// Whether the kernel lets us look into it as far as names go; its memory needs the same right.
     pub permitted: bool,
 }
@@ -76,7 +78,17 @@ pub fn identity(pid: u32) -> Result<Identity> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(Error::Gone { pid }),
         Err(error) => return Err(failed("the executable")(error)),
     };
-    Ok(Identity { pid, executable, command, state: stat.state, uid, starttime: stat.start, permitted })
+    let inner_pid = field(&status, "NSpid:").and_then(|ids| ids.split_whitespace().last()?.parse().ok());
+    Ok(Identity {
+        pid,
+        executable,
+        command,
+        state: stat.state,
+        uid,
+        starttime: stat.start,
+        inner_pid: inner_pid.unwrap_or(pid),
+        permitted,
+    })
 }
 
 /// A line of `/proc/PID/status`.
