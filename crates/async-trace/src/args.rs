@@ -16,12 +16,7 @@ use std::time::Duration;
     name = "async-trace",
     version,
     max_term_width = 100,
-    after_long_help = "Exit codes: 0 done; 1 something is wrong with the target (check); 2 could not do it.\n\
-                       Data goes to stdout, everything else to stderr.",
-    after_help = "Examples:\n  \
-                  async-trace ps                    which Python processes are there?\n  \
-                  async-trace dump 4711             what is each task waiting for?\n  \
-                  async-trace demo                  see it work on a server that hangs"
+    after_help = EXAMPLES
 )]
 pub struct Arguments {
     /// Options of every command.
@@ -31,6 +26,14 @@ pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
 }
+
+const EXAMPLES: &str = "Examples:
+  async-trace ps            which Python processes are there?
+  async-trace dump 4711     what is each task waiting for?
+  async-trace demo          see it work on a server that hangs
+
+Exit codes: 0 done; 1 something is wrong with the target; 2 could not do it.
+Data goes to stdout, everything else to stderr.";
 
 /// Options of every command.
 #[derive(Clone, Debug, Default, Args)]

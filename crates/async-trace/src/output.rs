@@ -93,7 +93,10 @@ pub(crate) fn usage(error: &clap::Error) -> u8 {
 /// A panic is a mistake of ours: one line that can be reported, instead of a backtrace.
 pub(crate) fn report_panics_in_one_line() {
     std::panic::set_hook(Box::new(|info| {
-        let text = info.payload_as_str().unwrap_or("something that should not happen");
+        let payload = info.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("something that should not happen");
         let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line())).unwrap_or_default();
         let message = format!("this is a mistake in async-trace: {text}{place}");
         say(
