@@ -6,6 +6,8 @@
 
 mod asyncio;
 pub mod cpython;
+pub mod discover;
+pub mod doctor;
 pub mod elf;
 mod error;
 mod memory;

@@ -11,4 +11,5 @@ mod stat;
 pub mod syscalls;
 pub mod threads;
 
+pub(crate) use identity::field;
 pub use identity::{Identity, identity};
