@@ -58,6 +58,12 @@ impl Output {
         write(&mut out).and_then(|()| out.flush()).map_err(Error::Output)
     }
 
+    /// Says something beside the data.
+    pub(crate) fn note(&mut self, words: &str) {
+        // Without a stderr there is nobody to tell.
+        let _ = writeln!(io::stderr().lock(), "{}", async_trace_core::text::escape(words));
+    }
+
     /// Says why it did not work.
     pub(crate) fn error(&mut self, error: &Error) {
         say(self.color, &error.to_string(), &error.hint(), error.code());

@@ -1,4 +1,5 @@
 //! The command as a user meets it: exit codes, stdout and stderr to the letter.
+#![allow(clippy::unwrap_used)] // clippy knows functions that are tests, not those they call
 
 use std::io::Read;
 use std::process::{Command, Output, Stdio};
@@ -98,4 +99,19 @@ fn help_goes_to_stdout_and_is_no_error() {
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stderr.is_empty());
     assert!(String::from_utf8_lossy(&output.stdout).contains("Examples:"));
+}
+
+#[test]
+fn the_doctor_knows_who_is_not_there() {
+    assert!(
+        run(&["doctor", "4194999"])
+            .starts_with("exit 2\n--\nerror: there is no process 4194999 [no-such-process]")
+    );
+}
+
+#[test]
+fn the_doctor_says_what_keeps_us_from_reading_ourselves_as_python() {
+    // This test is no Python process.
+    let seen = run(&["doctor", &std::process::id().to_string()]);
+    assert!(seen.starts_with("exit 1\n") && seen.contains("this process cannot be read"), "{seen}");
 }

@@ -1,6 +1,7 @@
 //! What is made from types and definitions, and committed because people look there.
 //!
 //! `BLESS=1 cargo test -p async-trace --test generated` writes the files anew.
+#![allow(clippy::unwrap_used)] // clippy knows functions that are tests, not those they call
 
 use std::path::Path;
 use std::process::Command;

@@ -40,12 +40,20 @@ fn markdown(out: &mut dyn Write) -> io::Result<()> {
     command.build();
     writeln!(out, "# Command line\n")?;
     writeln!(out, "<!-- Made by `async-trace generate markdown`; a test keeps it true. -->\n")?;
-    writeln!(out, "```text\n{}\n```", command.render_long_help().to_string().trim_end())?;
+    block(out, &command.render_long_help().to_string())?;
     let hidden = |c: &&mut clap::Command| !c.is_hide_set() && c.get_name() != "help";
     for sub in command.get_subcommands_mut().filter(hidden) {
         let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
         writeln!(out, "\n## `async-trace {}`\n\n{about}.\n", sub.get_name())?;
-        writeln!(out, "```text\n{}\n```", sub.clone().term_width(96).render_help().to_string().trim_end())?;
+        block(out, &sub.clone().term_width(96).render_help().to_string())?;
     }
     Ok(())
+}
+
+fn block(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    writeln!(out, "```text")?;
+    for line in text.trim_end().lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    writeln!(out, "```")
 }
