@@ -4,7 +4,6 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -167,8 +166,3 @@ def test_the_tool_needs_no_python(some_interpreter):
     """It is one native file: it runs where no Python is on the PATH."""
     with target.Target([some_interpreter.path, PARKED]) as program:
         assert tool.run("dump", program.pid, env={"PATH": "/nonexistent"}).returncode == 0
-    needed = subprocess.run([sys.executable, "-c", ELF_NEEDED, tool.binary()], capture_output=True, text=True)
-    assert "python" not in needed.stdout
-
-
-ELF_NEEDED = "import sys; data = open(sys.argv[1], 'rb').read(); print('libpython' if b'libpython3.so' in data else '')"
