@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import target, tool
+from rig import embedding, target, tool
 
 TARGETS = Path(__file__).parent / "targets"
 PARKED = TARGETS / "parked.py"
@@ -117,19 +117,21 @@ def test_a_process_that_ends_while_it_is_read(some_interpreter):
 
 
 def test_an_interpreter_that_is_still_starting(interpreter, tmp_path):
-    """It looks for its configuration, and finds a pipe that says nothing."""
-    home = tmp_path / "venv"
-    (home / "bin").mkdir(parents=True)
-    python = home / "bin" / "python"
-    python.symlink_to(interpreter.path)
-    os.mkfifo(home / "pyvenv.cfg")
-    with target.Target([python, "-c", "pass"], wait_ready=False) as program:
-        target.wait_until(
-            lambda: target.syscall(program.pid) in (2, 257, 437), "it waits for its configuration"
-        )  # open, openat, openat2
+    """It imports its first module, and finds a pipe that says nothing."""
+    os.mkfifo(tmp_path / "encodings.py")
+    with target.Target([interpreter.path, "-c", "pass"], env={"PYTHONPATH": str(tmp_path)}, wait_ready=False) as program:
+        opening = (2, 257, 437)  # open, openat, openat2
+        target.wait_until(lambda: target.syscall(program.pid) in opening, "it waits for its first module")
         code, _ = tool.failure("dump", program.pid)
-        assert code == "not-initialized"
+        assert code in ("not-initialized", "no-asyncio")
         program.process.kill()
+
+
+@pytest.mark.minors("3.9", "3.10", "3.11", "3.12", "3.13")
+@pytest.mark.parametrize("phase", ["before", "after"])
+def test_an_embedded_interpreter_before_and_after_its_life(interpreter, phase, tmp_path):
+    with target.Target([*embedding.build(interpreter, tmp_path), PARKED, phase]) as program:
+        assert tool.failure("dump", program.pid)[0] == "not-initialized"
 
 
 @pytest.mark.parametrize("args", [["dump"], ["dump", "abc"], ["dump", "-1"], ["frobnicate"], ["dump", "1", "--max", "x"]])

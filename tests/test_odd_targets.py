@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rig import interpreters, target, tool
+from rig import embedding, interpreters, target, tool
 
 TARGETS = Path(__file__).parent / "targets"
 PARKED = TARGETS / "parked.py"
@@ -124,19 +124,9 @@ def test_a_process_whose_executable_was_deleted_is_read(interpreter, tmp_path):
 
 @pytest.mark.minors("3.9", "3.10", "3.11", "3.12", "3.13")
 def test_a_program_that_embeds_python_is_read(interpreter, tmp_path):
-    config = Path(interpreter.path).with_name(f"python{interpreter.minor}-config")
-    if not config.exists() or not shutil.which("gcc"):
-        pytest.skip("needs gcc and the headers of this interpreter")
-    flags = subprocess.run(
-        [config, "--includes", "--ldflags", "--embed"], check=True, capture_output=True, text=True
-    ).stdout.split()
-    server = tmp_path / "server"
-    prefix = Path(interpreter.path).parents[1]
-    subprocess.run(
-        ["gcc", "-o", server, TARGETS / "embed.c", *flags, f"-Wl,-rpath,{prefix}/lib"], check=True, timeout=120
-    )
-    with target.Target([server, prefix, PARKED]) as program:
-        assert is_read(program.pid)["process"]["executable"] == str(server)
+    server = embedding.build(interpreter, tmp_path)
+    with target.Target([*server, PARKED]) as program:
+        assert is_read(program.pid)["process"]["executable"] == str(server[0])
 
 
 def test_a_process_with_another_name_is_read(some_interpreter, tmp_path):
