@@ -117,11 +117,14 @@ def test_a_process_that_ends_while_it_is_read(some_interpreter):
 
 
 def test_an_interpreter_that_is_still_starting(interpreter, tmp_path):
-    """It imports its first module, and finds a pipe that says nothing."""
-    os.mkfifo(tmp_path / "encodings.py")
-    with target.Target([interpreter.path, "-c", "pass"], env={"PYTHONPATH": str(tmp_path)}, wait_ready=False) as program:
+    """It reads what `site` tells it to, and finds a pipe that says nothing."""
+    packages = tmp_path / "lib" / f"python{interpreter.minor}" / "site-packages"
+    packages.mkdir(parents=True)
+    os.mkfifo(packages / "slow.pth")
+    env = {"PYTHONUSERBASE": str(tmp_path)}
+    with target.Target([interpreter.path, "-c", "pass"], env=env, wait_ready=False) as program:
         opening = (2, 257, 437)  # open, openat, openat2
-        target.wait_until(lambda: target.syscall(program.pid) in opening, "it waits for its first module")
+        target.wait_until(lambda: target.syscall(program.pid) in opening, "it waits for its configuration")
         code, _ = tool.failure("dump", program.pid)
         assert code in ("not-initialized", "no-asyncio")
         program.process.kill()
