@@ -107,7 +107,7 @@ def test_every_dump_is_complete_and_the_program_hardly_notices(churn, twin, inte
             tool.run("dump", twin.program.pid, "--json")
         baseline.append(churn.longest_gap())
         churn.begin()
-        snapshots = [tool.snapshot(churn.program.pid) for _ in range(BLOCK)]
+        snapshots = [tool.snapshot(churn.program.pid, "--pause-budget", "8ms") for _ in range(BLOCK)]
         gaps.append(churn.longest_gap())
         for snapshot in snapshots:
             assert faults(snapshot, churn.chain) == []
