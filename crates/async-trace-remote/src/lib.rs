@@ -4,7 +4,12 @@
 //! milliseconds at most, by a means that the kernel undoes even if this process is killed.
 #![forbid(unsafe_code)]
 
+mod asyncio;
+pub mod cpython;
+pub mod elf;
 mod error;
+mod memory;
+pub mod process;
 
 pub use error::{Error, Result};
 

@@ -1,0 +1,10 @@
+//! asyncio as it lies in memory: tasks, what they wait for, and who holds it.
+//!
+//! Everything is done twice: once to learn which pages are needed, while the target runs; and once
+//! more on a copy of those pages that was made while it stood still. What never changes (types,
+//! code, texts) is kept from the first time.
+
+mod chain;
+mod find;
+mod places;
+

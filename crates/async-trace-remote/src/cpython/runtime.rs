@@ -1,0 +1,171 @@
+//! Interpreters and threads, from `_PyRuntime` on.
+
+use super::frame::Frame;
+use super::layout::{CurrentFrame, RunningLoop};
+use super::object::{Kind, Read, Reader, Torn};
+use crate::memory::addr::Addr;
+
+const MAX_INTERPRETERS: usize = 256;
+const MAX_THREADS: usize = 1 << 16;
+const MAX_FRAMES: usize = 1 << 14;
+
+/// glibc keeps the kernel's thread id at this offset of its `struct pthread` (x86_64 and aarch64
+/// alike, since 2.34's merge of libpthread and before); the caller checks it against the real ids.
+const PTHREAD_TID: u64 = 720;
+
+/// An interpreter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Interpreter {
+    pub addr: Addr,
+    pub id: i64,
+    /// `sys.modules`.
+    pub modules: Addr,
+}
+
+/// A thread that an interpreter knows.
+#[derive(Clone)]
+pub(crate) struct ThreadState {
+    pub addr: Addr,
+    pub interpreter: Interpreter,
+    /// The kernel's id as CPython noted it, or as the C library does.
+    pub tid: u32,
+    /// `threading.get_ident()`.
+    pub ident: u64,
+    pub holds_gil: Option<bool>,
+}
+
+/// A thread's Python stack, innermost frame first.
+pub(crate) struct Stack {
+    pub frames: Vec<Frame>,
+    /// Why it ends early, where it does.
+    pub torn: Option<Torn>,
+}
+
+/// All interpreters, the main one first.
+pub(crate) fn interpreters(reader: &Reader<'_>, runtime: Addr) -> Read<Vec<Interpreter>> {
+    let l = &reader.layout.interpreter;
+    let mut out = Vec::new();
+    let mut addr = reader.ptr(runtime + reader.layout.runtime.interpreters_head)?;
+    while !addr.is_null() {
+        if out.len() >= MAX_INTERPRETERS {
+            return Err(Torn("endless interpreters"));
+        }
+        let modules = reader.ptr(addr + l.modules)?;
+        out.push(Interpreter { addr, id: reader.i64(addr + l.id)?, modules });
+        addr = reader.ptr(addr + l.next)?;
+    }
+    out.sort_by_key(|interpreter| interpreter.id);
+    Ok(out)
+}
+
+/// All threads of an interpreter, oldest first.
+pub(crate) fn threads(
+    reader: &Reader<'_>,
+    runtime: Addr,
+    interpreter: Interpreter,
+) -> Read<Vec<ThreadState>> {
+    let l = &reader.layout.thread;
+    let holder = gil_holder(reader, runtime, interpreter).ok();
+    let mut out = Vec::new();
+    let mut addr = reader.ptr(interpreter.addr + reader.layout.interpreter.threads_head)?;
+    while !addr.is_null() {
+        if out.len() >= MAX_THREADS {
+            return Err(Torn("endless threads"));
+        }
+        // The back pointer is what tells a thread state from a torn one.
+        if reader.ptr(addr + l.interp)? != interpreter.addr {
+            return Err(Torn("a thread that belongs to no interpreter"));
+        }
+        let ident = reader.u64(addr + l.thread_id)?;
+        let tid = match l.native_thread_id {
+            Some(offset) => reader.u32(addr + offset)?,
+            None => reader.u32(Addr(ident) + PTHREAD_TID).unwrap_or(0),
+        };
+        out.push(ThreadState { addr, interpreter, tid, ident, holds_gil: holder.map(|h| h == Some(addr)) });
+        addr = reader.ptr(addr + l.next)?;
+    }
+    out.reverse();
+    Ok(out)
+}
+
+/// The thread state that holds the GIL.
+fn gil_holder(reader: &Reader<'_>, runtime: Addr, interpreter: Interpreter) -> Read<Option<Addr>> {
+    let (locked, holder) = match (&reader.layout.runtime.gil, reader.layout.interpreter.gil) {
+        (Some(gil), _) => (runtime + gil.locked, runtime + gil.last_holder),
+        // struct _gil_runtime_state {interval, last_holder, locked, …}
+        (None, Some(offset)) => {
+            let gil = reader.ptr(interpreter.addr + offset)?;
+            (gil + 16, gil + 8)
+        }
+        (None, None) => return Err(Torn("a table without a GIL")),
+    };
+    match reader.i32(locked)? {
+        1 => reader.ptr(holder).map(Addr::non_null),
+        _ => Ok(None),
+    }
+}
+
+/// The Python stack of a thread.
+pub(crate) fn stack(reader: &Reader<'_>, thread: &ThreadState) -> Stack {
+    let mut out = Stack { frames: Vec::new(), torn: None };
+    if let Err(torn) = walk_stack(reader, thread, &mut out.frames) {
+        out.torn = Some(torn);
+    }
+    out
+}
+
+fn walk_stack(reader: &Reader<'_>, thread: &ThreadState, frames: &mut Vec<Frame>) -> Read<()> {
+    let mut addr = match reader.layout.thread.current_frame {
+        CurrentFrame::Field(offset) => reader.ptr(thread.addr + offset)?,
+        CurrentFrame::Through { cframe, frame } => match reader.ptr(thread.addr + cframe)?.non_null() {
+            Some(cframe) => reader.ptr(cframe + frame)?,
+            None => Addr::NULL,
+        },
+    };
+    let mut steps = 0;
+    while !addr.is_null() {
+        steps += 1;
+        if steps > MAX_FRAMES {
+            return Err(Torn("a stack that is deeper than any"));
+        }
+        if !Frame::is_shim(reader, addr)? {
+            frames.push(Frame::read(reader, addr)?);
+        }
+        addr = Frame::previous(reader, addr)?;
+    }
+    Ok(())
+}
+
+/// The event loop that runs in a thread.
+pub(crate) fn running_loop(reader: &Reader<'_>, thread: &ThreadState, pid: u32) -> Read<Option<Addr>> {
+    match reader.layout.thread.running_loop {
+        RunningLoop::Field(offset) => reader.not_none(reader.ptr(thread.addr + offset)?.non_null()),
+        RunningLoop::InDict { dict, wrapped } => {
+            let Some(dict) = reader.ptr(thread.addr + dict)?.non_null() else { return Ok(None) };
+            let Some(found) = reader.dict_get(dict, "__asyncio_running_event_loop__")? else {
+                return Ok(None);
+            };
+            if !wrapped || reader.kind_of(found)? != Kind::RunningLoopHolder {
+                // The pure-Python version keeps a tuple (loop, pid).
+                if reader.kind_of(found)? == Kind::Tuple {
+                    return reader.not_none(reader.tuple(found)?.first().copied());
+                }
+                return reader.not_none(Some(found));
+            }
+            // {head, loop, pid}: after a fork the child still has its parent's.
+            let owner = reader.u32(found + 24)?;
+            if pid != 0 && owner != pid && owner != 0 {
+                return Ok(None);
+            }
+            reader.not_none(reader.ptr(found + 16)?.non_null())
+        }
+    }
+}
+
+/// A module of an interpreter, by its name: the dict of its globals.
+pub(crate) fn module(reader: &Reader<'_>, interpreter: Interpreter, name: &str) -> Read<Option<Addr>> {
+    match reader.dict_get(interpreter.modules, name)? {
+        Some(module) if reader.kind_of(module)? == Kind::Module => reader.module_dict(module).map(Some),
+        _ => Ok(None),
+    }
+}
