@@ -55,6 +55,9 @@ pub struct Finding {
     /// What else stands still because of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consequences: Vec<Consequence>,
+    /// How many times the same was found; the evidence is of the first. Absent for once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
     /// Why it is only suspected, where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<Text>,

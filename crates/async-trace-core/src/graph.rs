@@ -38,6 +38,8 @@ pub struct Graph {
     /// What can never go on.
     pub stuck: Stuck,
     uncertain: Vec<bool>,
+    /// For each knot, the tasks that wait for it, mediately or not, without being in it.
+    behind: Vec<Vec<u32>>,
     tasks: u32,
 }
 
@@ -79,7 +81,15 @@ impl Graph {
         let waits = making.edges.finish();
         let stuck = waits.stuck();
         let tasks = snapshot.tasks.len() as u32;
-        Self { nodes: making.nodes, waits, stuck, uncertain: making.uncertain, tasks }
+        let mut behind = vec![Vec::new(); stuck.knots.len()];
+        for task in 0..tasks {
+            if let Some(knot) = stuck.cause[task as usize].map(|knot| knot as usize)
+                && stuck.knots[knot].nodes.binary_search(&task).is_err()
+            {
+                behind[knot].push(task);
+            }
+        }
+        Self { nodes: making.nodes, waits, stuck, uncertain: making.uncertain, behind, tasks }
     }
 
     /// What a node stands for.
@@ -106,11 +116,9 @@ impl Graph {
     }
 
     /// The tasks that wait, mediately or not, for a knot they are not in.
-    pub fn behind(&self, knot: usize) -> impl Iterator<Item = u32> {
-        let members = self.stuck.knots.get(knot).map_or(&[][..], |k| &k.nodes);
-        (0..self.tasks).filter(move |task| {
-            self.stuck.cause[*task as usize] == Some(knot as u32) && members.binary_search(task).is_err()
-        })
+    #[must_use]
+    pub fn behind(&self, knot: usize) -> &[u32] {
+        self.behind.get(knot).map_or(&[], Vec::as_slice)
     }
 }
 

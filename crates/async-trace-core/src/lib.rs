@@ -7,6 +7,7 @@
 //! code, and cannot fail: whatever a snapshot holds, every function here returns an answer.
 #![forbid(unsafe_code)]
 
+pub mod checks;
 pub mod diff;
 pub mod finding;
 #[cfg(any(test, feature = "fixture"))]

@@ -94,7 +94,8 @@ impl Chain {
                         State::Suspended | State::Running => Err(End::Yield),
                     };
                     // A pure-Python future awaits itself: `Future.__await__` yields, its self is the end.
-                    if next == Err(End::Yield) && kind == Kind::Generator && &*frame.code.name == "__await__" {
+                    if next == Err(End::Yield) && kind == Kind::Generator && &*frame.code.name == "__await__"
+                    {
                         let future = frame.local(reader, "self")?;
                         if let Some(future) = future
                             && reader.attr(future, "_asyncio_future_blocking")?.is_some()
@@ -185,7 +186,8 @@ impl Chain {
         let name = reader.text(words[name_at + 1])?;
         self.nodes.push(Node { place: places.of_name(&name, FrameKind::Native), frame: None });
         let next = words[..name_at].iter().rev().find(|word| {
-            reader.is_object(**word) && reader.kind_of(**word).is_ok_and(|k| !matches!(k, Kind::Type | Kind::Tuple))
+            reader.is_object(**word)
+                && reader.kind_of(**word).is_ok_and(|k| !matches!(k, Kind::Type | Kind::Tuple))
         });
         Ok(next.copied().filter(|next| reader.kind_of(*next).is_ok_and(is_link)))
     }

@@ -104,7 +104,11 @@ pub(crate) fn tasks(
 }
 
 /// The pairs of loop and task that are being executed (3.9–3.13).
-pub(crate) fn current_tasks(reader: &Reader<'_>, interpreter: Interpreter, asyncio: Addr) -> Read<Vec<(Addr, Addr)>> {
+pub(crate) fn current_tasks(
+    reader: &Reader<'_>,
+    interpreter: Interpreter,
+    asyncio: Addr,
+) -> Read<Vec<(Addr, Addr)>> {
     let module = runtime::module(reader, interpreter, "_asyncio")?;
     for dict in [Some(asyncio), module].into_iter().flatten() {
         if let Some(current) = reader.dict_get(dict, "_current_tasks")?

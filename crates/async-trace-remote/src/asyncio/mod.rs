@@ -7,4 +7,3 @@
 mod chain;
 mod find;
 mod places;
-

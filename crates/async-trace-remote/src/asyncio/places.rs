@@ -191,8 +191,11 @@ impl Places {
             return known.clone();
         }
         let all = self.all.borrow();
-        let frames: Arc<[Frame]> =
-            places.iter().filter_map(|index| all.get(*index as usize)).map(|place| place.frame.clone()).collect();
+        let frames: Arc<[Frame]> = places
+            .iter()
+            .filter_map(|index| all.get(*index as usize))
+            .map(|place| place.frame.clone())
+            .collect();
         self.chains.borrow_mut().insert(places.to_vec(), frames.clone());
         frames
     }
