@@ -115,10 +115,10 @@ fn waited(task: &crate::snapshot::Task) -> Option<crate::snapshot::Id> {
 fn forgotten_waiters(scene: &Scene<'_>, resource: &Resource, findings: &mut Findings) {
     let state = &resource.state;
     let (verb, what) = match resource.kind {
-        ResourceKind::Lock if state.locked == Some(false) => (Verb::Acquire, "is free"),
-        ResourceKind::Semaphore if state.size.is_some_and(|n| n > 0) => (Verb::Acquire, "has free slots"),
-        ResourceKind::Event if state.set == Some(true) => (Verb::Wait, "is set"),
-        ResourceKind::Queue if state.size.is_some_and(|n| n > 0) => (Verb::Get, "has items"),
+        ResourceKind::Lock if state.locked == Some(false) => (Verb::Acquire, "has been free"),
+        ResourceKind::Semaphore if state.size.is_some_and(|n| n > 0) => (Verb::Acquire, "has had free slots"),
+        ResourceKind::Event if state.set == Some(true) => (Verb::Wait, "has been set"),
+        ResourceKind::Queue if state.size.is_some_and(|n| n > 0) => (Verb::Get, "has had items"),
         _ => return,
     };
     // Without time in between this is how every hand-over looks for a moment.

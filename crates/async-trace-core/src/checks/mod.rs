@@ -351,3 +351,6 @@ fn merge(into: &mut Vec<Consequence>, new: Vec<Consequence>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
