@@ -105,6 +105,10 @@ impl<'a, 's> Blocked<'a, 's> {
             kind.doing,
             words::place(own)
         );
+        if let Some(holder) = self.gil_holder {
+            let place = words::place(own_line(&holder.stack));
+            summary.push_str(&format!("; thread {} holds it all the time in {place}", holder.name));
+        }
         if let Some(holder) = self.lock_holder() {
             summary.push_str(&format!("; {holder}"));
         }
@@ -171,7 +175,17 @@ impl<'a, 's> Blocked<'a, 's> {
     /// `it waits for threading.Lock `self._lock`, held by suspended task first in get_token() at auth.py:30`.
     fn lock_holder(&self) -> Option<String> {
         let waits = self.thread.waits_for.as_ref()?;
-        let Target::Resource { id } = waits.target else { return Some(self.scene.wait(Some(waits))) };
+        let Target::Resource { id } = waits.target else {
+            let own = match &waits.target {
+                Target::Tasks { pending, .. } => pending
+                    .iter()
+                    .filter_map(|id| self.scene.index.get_task(*id))
+                    .any(|t| t.event_loop == Some(self.event_loop.id)),
+                _ => false,
+            };
+            let end = if own { ", which only this loop could run: deadlock" } else { "" };
+            return Some(format!("it {}{end}", self.scene.wait(Some(waits))));
+        };
         let lock = self.scene.index.get_resource(id)?;
         let what = words::resource(lock, waits.name.as_deref());
         let Some(holder) = lock.holders.first() else {
@@ -207,7 +221,7 @@ impl<'a, 's> Blocked<'a, 's> {
     fn kind(&self) -> Kind {
         if self.gil_holder.is_some() {
             return Kind {
-                doing: "waiting for the GIL, which another thread does not let go of,".to_owned(),
+                doing: "waiting for the GIL".to_owned(),
                 remedy: "the other thread runs native code that does not release the GIL: run it in another process",
             };
         }

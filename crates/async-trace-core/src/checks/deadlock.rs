@@ -6,7 +6,7 @@ use crate::diff::own_frame;
 use crate::finding::{Evidence, Finding, Role, Severity};
 use crate::frame::Frame;
 use crate::graph::Node;
-use crate::snapshot::{Id, Resource, ResourceKind, Task, TaskState, Thread, WaitsFor};
+use crate::snapshot::{Id, Resource, ResourceKind, Target, Task, TaskState, Thread, WaitsFor};
 use rustc_hash::FxHashMap;
 
 pub(super) const CHECK: Check = Check {
@@ -138,6 +138,10 @@ impl<'a, 's> Circle<'a, 's> {
             };
         }
         let is_ring = ring.len() == members.len() && !ring.is_empty();
+        // Who blocks a loop comes first: it is what a reader sees first, too.
+        if let Some(at) = ring.iter().position(|node| matches!(scene.graph.node(*node), Node::Thread(_))) {
+            ring.rotate_left(at);
+        }
         let order = if is_ring { ring } else { members };
         let actors: Vec<Actor<'_>> = order.iter().filter_map(|node| actor(*node)).collect();
         let mut resources = Vec::new();
@@ -198,7 +202,13 @@ impl<'a, 's> Circle<'a, 's> {
     }
 
     fn words_for(&self, resource: &Resource) -> String {
-        words::resource(resource, self.name_of(resource))
+        let words = words::resource(resource, self.name_of(resource));
+        let is_same = |other: &&&Resource| words::resource(other, self.name_of(other)) == words;
+        // Where several have one name, only the address tells them apart.
+        if self.resources.len() <= 64 && self.resources.iter().filter(is_same).count() > 1 {
+            return format!("{words} {}", resource.id);
+        }
+        words
     }
 
     fn who(&self, actor: Actor<'_>) -> String {
@@ -211,7 +221,31 @@ impl<'a, 's> Circle<'a, 's> {
         }
     }
 
+    /// Whether a task could go on by itself, if only its loop ran.
+    fn needs_its_loop(&self, actor: Actor<'_>) -> bool {
+        let Actor::Task(_, task) = actor else { return false };
+        let waits_inside = |w: &WaitsFor| match &w.target {
+            Target::Tasks { pending, .. } => {
+                pending.iter().any(|id| self.actors.iter().any(|a| a.is(Some(*id), None)))
+            }
+            Target::Job { .. } => true,
+            _ => crate::graph::acquired(&self.scene.index, w).is_some_and(|place| {
+                let id = self.scene.now.resources[place as usize].id;
+                self.resources.iter().any(|r| r.id == id)
+            }),
+        };
+        let thread = self.scene.index.thread_of(task).map(|place| self.scene.now.threads[place as usize].tid);
+        let loop_is_in_it =
+            self.actors.iter().any(|a| matches!(a, Actor::Thread(t) if Some(t.tid) == thread));
+        loop_is_in_it
+            && (task.state != TaskState::Waiting || !task.waits_for.as_ref().is_some_and(waits_inside))
+    }
+
     fn waiting(&self, actor: Actor<'_>) -> String {
+        if self.needs_its_loop(actor) {
+            let place = actor.frame().map_or_else(String::new, |f| format!("in {} ", words::place(Some(f))));
+            return format!("{place}can go on only when that thread runs its loop");
+        }
         let what = self.scene.wait(actor.waits_for());
         let what = match actor.waits_for().and_then(|w| crate::graph::acquired(&self.scene.index, w)) {
             Some(place) if !what.starts_with("waits in ") => {
@@ -233,6 +267,9 @@ impl<'a, 's> Circle<'a, 's> {
             return match resource.kind {
                 ResourceKind::Queue => {
                     format!("{who} waits in {place} for room in {what}, which only it could make")
+                }
+                ResourceKind::Executor => {
+                    format!("{who} waits in {place} for a job that is queued in {what}, its own executor")
                 }
                 ResourceKind::Pool | ResourceKind::Semaphore => {
                     format!("{who} holds all of {what} and waits for one more in {place}")
@@ -259,6 +296,12 @@ impl<'a, 's> Circle<'a, 's> {
         let what = self.words_for(resource);
         let tasks = amount(self.actors.len(), "task");
         let waits = words::place(self.actors[0].frame());
+        if resource.kind == ResourceKind::Executor {
+            return format!(
+                "all {} of {what} wait in {waits} for jobs that are queued in it",
+                amount(self.actors.len(), "thread")
+            );
+        }
         if resource.kind == ResourceKind::Queue {
             let full = match (resource.state.size, resource.state.capacity) {
                 (Some(size), Some(capacity)) if capacity > 0 => format!(" ({size} of {capacity})"),
@@ -340,11 +383,11 @@ impl<'a, 's> Circle<'a, 's> {
         if is(ResourceKind::ThreadLock) || is(ResourceKind::ThreadRlock) {
             "do not hold a threading lock across an `await`: use asyncio.Lock, or release it before"
                 .to_owned()
+        } else if is(ResourceKind::Executor) {
+            "do not wait in a job of an executor for another job of the same executor".to_owned()
         } else if has_thread {
             "do not wait synchronously on the event loop's thread for what the loop itself must do: `await` it"
                 .to_owned()
-        } else if is(ResourceKind::Executor) {
-            "do not wait in a job of an executor for another job of the same executor".to_owned()
         } else if is(ResourceKind::Queue) {
             "let those who take from the queue never wait for room in it: an unbounded queue, put_nowait, or \
              separate tasks for putting"
@@ -373,13 +416,13 @@ fn abandoned(scene: &Scene<'_>, resource: &Resource, is_guess: bool) -> Option<F
     }
     let name = scene.task(first).waits_for.as_ref().and_then(|w| w.name.as_deref());
     let what = words::resource(resource, name);
-    let n = amount(waiters.len(), "task");
+    let n = format!("{} {}", amount(waiters.len(), "task"), scene.waited(waiters.len()));
     let summary = match resource.holders.first() {
         Some(holder) => format!(
-            "{n} wait for {what}, which was taken in {} and never released: its holder is gone",
+            "{n} for {what}, which was taken in {} and never released: its holder is gone",
             words::place(holder.at.as_ref())
         ),
-        None => format!("{n} wait for {what}, which is taken although nobody was found who holds it"),
+        None => format!("{n} for {what}, which is taken although nobody was found who holds it"),
     };
     let mut found = finding(CHECK.slug, Severity::Error, summary).evidence([scene.waits_evidence(first)]);
     found.evidence[0].count = (waiters.len() > 1).then_some(waiters.len() as u32);

@@ -73,7 +73,7 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
     };
     let victim = *queued.iter().find(is_other).unwrap_or(&queued[0]);
     let summary = format!(
-        "{} waits in {} for a job that is queued in {what}: all {} are busy{} in {}, with {} behind them",
+        "{} waits in {} for a job that is queued in {what}: all {} have been busy{} in {}, with {} behind them",
         words::task(scene.task(victim)),
         words::place(own_frame(&scene.task(victim).chain)),
         amount(workers.len(), "thread"),

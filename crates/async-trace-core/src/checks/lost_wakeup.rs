@@ -156,14 +156,10 @@ fn forgotten_waiters(scene: &Scene<'_>, resource: &Resource, findings: &mut Find
     loops.dedup();
     let several = if loops.len() > 1 { "; they belong to different event loops" } else { "" };
     let summary = format!(
-        "{} for {it} in {}, which {what}{}{several}: its wake-up was lost",
-        if forgotten.len() == 1 {
-            "1 task waits".to_owned()
-        } else {
-            format!("{} tasks wait", forgotten.len())
-        },
+        "{} {} in {} for {it}, which {what} all the time{several}: the wake-up was lost",
+        amount(forgotten.len(), "task"),
+        scene.waited(forgotten.len()),
         words::place(crate::diff::own_frame(&scene.task(first).chain)),
-        scene.for_interval(),
     );
     let mut found = finding(CHECK.slug, Severity::Error, summary).evidence([scene.waits_evidence(first)]);
     found.evidence[0].count = (forgotten.len() > 1).then_some(forgotten.len() as u32);

@@ -30,7 +30,7 @@ use crate::diff::{History, own_frame};
 use crate::finding::{Certainty, Consequence, Evidence, Finding, Severity};
 use crate::graph::Graph;
 use crate::index::Index;
-use crate::snapshot::{Consistency, Id, Snapshot, Source, Task};
+use crate::snapshot::{Consistency, Snapshot, Source, Task};
 use crate::text::Text;
 use rustc_hash::FxHashMap;
 
@@ -156,7 +156,7 @@ impl<'a> Scene<'a> {
         /// So many groups are shown, and so many tasks of each.
         const GROUPS: usize = 6;
         const TASKS: usize = 5;
-        let mut groups: FxHashMap<(Option<(&str, &str, u32)>, Option<Id>), Vec<u32>> = FxHashMap::default();
+        let mut groups: FxHashMap<_, Vec<u32>> = FxHashMap::default();
         for &place in tasks {
             let task = self.task(place);
             let line = own_frame(&task.chain).map(|f| (&*f.function, &*f.file, f.line));
@@ -179,7 +179,7 @@ impl<'a> Scene<'a> {
                     function: frame.map(|f| f.function.clone()),
                     file: frame.map(|f| f.file.clone()),
                     line: frame.map(|f| f.line),
-                    text: self.wait(first.waits_for.as_ref()).into(),
+                    text: self.doing(first).into(),
                 }
             })
             .collect();

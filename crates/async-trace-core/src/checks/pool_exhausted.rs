@@ -4,7 +4,7 @@ use super::words::{self, amount};
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
 use crate::finding::{Evidence, Finding, Role, Severity};
-use crate::snapshot::{Holder, Resource, ResourceKind, Target, TaskState, Trust};
+use crate::snapshot::{Holder, Resource, ResourceKind, TaskState, Trust};
 use rustc_hash::FxHashMap;
 
 pub(super) const CHECK: Check = Check {
@@ -74,9 +74,8 @@ fn exhausted(scene: &Scene<'_>, pool: &Resource, waiters: &[u32], findings: &Fin
         },
     };
     let n = amount(standing.len(), "task");
-    let verb = if standing.len() == 1 { "waits" } else { "wait" };
-    let summary =
-        format!("{n} {verb} in {place} for a slot of {what}{}: {slots} {who}", scene.for_interval());
+    let waited = scene.waited(standing.len());
+    let summary = format!("{n} {waited} in {place} for a slot of {what}: {slots} {who}");
     let mut lines = vec![scene.waits_evidence(first), fill(pool, waiters.len(), name)];
     lines[0].count = (standing.len() > 1).then_some(standing.len() as u32);
     lines.extend(holder_lines(scene, pool, name));
@@ -178,13 +177,13 @@ fn holder_lines(scene: &Scene<'_>, pool: &Resource, name: Option<&str>) -> Vec<E
         let mut line = scene.holds_evidence(pool, holder, name);
         if let Some(task) = holder.task.and_then(|id| scene.index.get_task(id)) {
             let waits = task.waits_for.as_ref();
-            let doing = match waits.map(|w| &w.target) {
-                _ if task.state != TaskState::Waiting => "and runs".to_owned(),
-                Some(Target::Tasks { .. }) | Some(_) => format!("and {}", scene.wait(waits)),
-                None => "and waits".to_owned(),
+            let doing = match waits {
+                _ if task.state != TaskState::Waiting => "it runs".to_owned(),
+                Some(_) => format!("it {}", scene.wait(waits)),
+                None => "it waits".to_owned(),
             };
             let nobody = if is_orphan(task) { "; nobody awaits it" } else { "" };
-            line.text = format!("{} {doing}{nobody}", line.text).into();
+            line.text = format!("{}; {doing}{nobody}", line.text).into();
         }
         words::add_line(&mut out, line, 8);
     }

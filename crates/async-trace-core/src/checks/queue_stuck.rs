@@ -117,10 +117,10 @@ fn describe(
     let what = words::resource(queue, name);
     let n = waiting.len();
     let who = if n == 1 { words::task(scene.task(first)) } else { amount(n, "task") };
-    let verb_s = if n == 1 { "waits" } else { "wait" };
+    let waited = scene.waited(n);
     let place = words::place(own_frame(&scene.task(first).chain));
     let call = if verb == Verb::Put { "put() on the full" } else { "join() of" };
-    let summary = format!("{who} {verb_s} in {place} in {call} {what}{}: {why}", scene.for_interval());
+    let summary = format!("{who} {waited} in {place} in {call} {what}: {why}");
     let state = &queue.state;
     let mut text = match (state.size, state.capacity) {
         (Some(size), Some(most)) if most > 0 => format!("{size} of {most} items"),

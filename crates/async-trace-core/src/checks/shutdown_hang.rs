@@ -133,7 +133,7 @@ fn describe(scene: &Scene<'_>, waits: &str, guilty: &[u32], threads: &[&Thread])
         ),
         (None, None) => "others to end".to_owned(),
     };
-    let summary = format!("{waits} waits{} for {where_}", scene.for_interval());
+    let summary = format!("{waits} {} for {where_}", scene.waited(1));
     let mut lines: Vec<Evidence> = Vec::new();
     for &place in guilty {
         words::add_line(&mut lines, scene.waits_evidence(place), 6);

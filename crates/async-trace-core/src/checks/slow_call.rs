@@ -119,9 +119,9 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         let frame = own_frame(&task.chain);
         let api = api(&task.chain).next().map_or_else(String::new, |f| format!(" in {}()", f.function));
         let summary = format!(
-            "{} has waited{} in {}{api}: it {}{on_behalf}",
+            "{} {} in {}{api}: it {}{on_behalf}",
             words::task(task),
-            scene.for_interval(),
+            scene.waited(1),
             words::place(frame),
             scene.wait(task.waits_for.as_ref()),
         );

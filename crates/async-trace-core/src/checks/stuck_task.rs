@@ -30,7 +30,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         if !scene.is_still(first) || findings.explains(first) || !held_all_the_time(scene, lock, holder) {
             continue;
         }
-        let (root, place) = root(scene, holder);
+        let Some((root, place)) = root(scene, holder) else { continue };
         if place.is_some_and(|place| findings.explains(place)) {
             continue;
         }
@@ -61,14 +61,19 @@ fn held_all_the_time(scene: &Scene<'_>, lock: &Resource, holder: &Holder) -> boo
         })
 }
 
-/// What the holder waits for in the end, through further tasks and locks.
-fn root<'a>(scene: &Scene<'a>, holder: &Holder) -> (String, Option<u32>) {
+/// What the holder waits for in the end, through further tasks and locks; nothing if a timeout on the
+/// way ends it soon.
+fn root(scene: &Scene<'_>, holder: &Holder) -> Option<(String, Option<u32>)> {
     let mut at = holder.task.and_then(|id| scene.index.task(id));
     let mut words = String::new();
     for _ in 0..32 {
         let Some(place) = at else { break };
         let task = scene.task(place);
-        words = scene.wait(task.waits_for.as_ref());
+        let timeout_s = task.waits_for.as_ref().and_then(|w| w.timeout_s);
+        if timeout_s.is_some_and(|left| (0.0..=scene.config.patience_s).contains(&left)) {
+            return None;
+        }
+        words = scene.doing(task);
         let next = match task.waits_for.as_ref().map(|w| &w.target) {
             Some(Target::Tasks { pending, .. }) => pending.first().copied(),
             Some(Target::Resource { id }) => {
@@ -81,7 +86,7 @@ fn root<'a>(scene: &Scene<'a>, holder: &Holder) -> (String, Option<u32>) {
             None => break,
         }
     }
-    (words, at)
+    Some((words, at))
 }
 
 fn describe(scene: &Scene<'_>, lock: &Resource, holder: &Holder, root: String, waiters: &[u32]) -> Finding {

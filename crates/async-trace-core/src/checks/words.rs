@@ -5,7 +5,15 @@ use super::Scene;
 use crate::diff::own_frame;
 use crate::finding::{Evidence, ResourceRef, Role, TaskRef, ThreadRef};
 use crate::frame::Frame;
-use crate::snapshot::{FileKind, Holder, OpenFile, Resource, Target, Task, Thread, Verb, WaitsFor};
+use crate::snapshot::{
+    FileKind, Holder, OpenFile, Resource, Target, Task, TaskState, Thread, Verb, WaitsFor,
+};
+
+/// `a Future`, `an Event`.
+fn article(noun: &str) -> String {
+    let vowel = noun.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']);
+    format!("{} {noun}", if vowel { "an" } else { "a" })
+}
 
 /// `1 task`, `3 tasks`.
 pub(super) fn amount(n: usize, noun: &str) -> String {
@@ -116,7 +124,11 @@ impl Scene<'_> {
         let Some(waits) = waits else { return "waits for something that could not be read".to_owned() };
         match &waits.target {
             Target::Tasks { pending, done, .. } => {
-                let done = if *done > 0 { format!(" ({done} are done)") } else { String::new() };
+                let done = match done {
+                    0 => String::new(),
+                    1 => " (1 is done)".to_owned(),
+                    n => format!(" ({n} are done)"),
+                };
                 match pending[..] {
                     [one] => match self.index.get_task(one) {
                         Some(one) => format!("waits for {}{done}", task(one)),
@@ -165,10 +177,30 @@ impl Scene<'_> {
             Target::Future { type_name, .. } | Target::Unknown { type_name } => {
                 match waits.within.and_then(|id| self.index.get_resource(id)) {
                     Some(pool) => format!("waits for {}", resource(pool, None)),
-                    None => format!("waits for a {}", noun(type_name)),
+                    None => format!("waits for {}", article(&noun(type_name))),
                 }
             }
             Target::Turn => "gave way".to_owned(),
+        }
+    }
+
+    /// What a task does: its wait, or that it runs or could.
+    pub(super) fn doing(&self, task: &Task) -> String {
+        match task.state {
+            TaskState::Running => "runs".to_owned(),
+            TaskState::Ready => "is ready to run".to_owned(),
+            TaskState::Done => "is done".to_owned(),
+            TaskState::Waiting => self.wait(task.waits_for.as_ref()),
+        }
+    }
+
+    /// `has waited for at least 2.0 s`, or `waits` where nothing is known about time.
+    pub(super) fn waited(&self, n: usize) -> String {
+        match (self.history.interval_s > 0.0, n) {
+            (true, 1) => format!("has waited{}", self.for_interval()),
+            (true, _) => format!("have waited{}", self.for_interval()),
+            (false, 1) => "waits".to_owned(),
+            (false, _) => "wait".to_owned(),
         }
     }
 
@@ -176,7 +208,7 @@ impl Scene<'_> {
     pub(super) fn waits_evidence(&self, place: u32) -> Evidence {
         let it = self.task(place);
         let waits = it.waits_for.as_ref();
-        let mut evidence = Evidence::new(Role::Waits, self.wait(waits)).at(own_frame(&it.chain));
+        let mut evidence = Evidence::new(Role::Waits, self.doing(it)).at(own_frame(&it.chain));
         evidence.task = Some(task_ref(it));
         evidence.resource = waits.and_then(|w| {
             let place = crate::graph::acquired(&self.index, w)?;

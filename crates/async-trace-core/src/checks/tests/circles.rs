@@ -27,7 +27,16 @@ task main
 
 #[test]
 fn two_locks_in_opposite_order() {
-    assert_snapshot!(after_two_seconds(TWO_LOCKS), @"");
+    assert_snapshot!(after_two_seconds(TWO_LOCKS), @"
+    0 deadlock (error, proven): task refresh-loop holds Lock `self._token_lock` and waits for Lock `self._connect_lock` in Stream._do_refresh() at stream.py:32; task reconnect holds Lock `self._connect_lock` and waits for Lock `self._token_lock` in Stream.reconnect() at stream.py:44
+      waits task refresh-loop Stream._do_refresh stream.py:32: waits for Lock `self._connect_lock`
+      holds task refresh-loop Stream.refresh_loop stream.py:38: holds Lock `self._token_lock`, taken at line 37
+      waits task reconnect Stream.reconnect stream.py:44: waits for Lock `self._token_lock`
+      holds task reconnect Stream.reconnect stream.py:44: holds Lock `self._connect_lock`, taken at line 42
+      => 2 [publish-1 publish-2] waits for Lock `self._connect_lock` in Stream.publish stream.py:49
+      => 1 [main] waits for 4 tasks in main stream.py:60
+      try take these locks in the same order everywhere, or replace them by one
+    ");
 }
 
 #[test]
@@ -47,7 +56,7 @@ fn a_guess_must_have_lasted() {
     let guessed = TWO_LOCKS.replace("holds connect taken 42", "holds connect guessed");
     assert!(after_two_seconds(&guessed).contains("deadlock (error, suspected)"));
     let then = guessed.replace("stream.py:44", "stream.py:43");
-    assert_snapshot!(changed(&then, &guessed), @"");
+    assert_snapshot!(changed(&then, &guessed), @"healthy");
 }
 
 #[test]
@@ -68,7 +77,13 @@ task Task-7
 task Task-8
   Account.pay bank.py:19
   waits acquire a as self.lock
-"), @"");
+"), @"
+    0 deadlock (error, proven): task Task-7 waits in Account.balance() at bank.py:30 for Lock `self.lock`, which it holds itself
+      waits task Task-7 Account.balance bank.py:30: waits for Lock `self.lock`
+      holds task Task-7 Account.pay bank.py:20: holds Lock `self.lock`, taken at line 19
+      => 1 [Task-8] waits for Lock `self.lock` in Account.pay bank.py:19
+      try an asyncio.Lock cannot be taken twice: split the inner part into a function that expects the lock to be held
+    ");
 }
 
 #[test]
@@ -96,7 +111,20 @@ fn a_ring_of_five() {
             "task eater-{n}\n  eat table.py:9\n  holds fork-{n} taken 8 as left\n  waits acquire fork-{next} as right\n"
         ));
     }
-    assert_snapshot!(at_once(&text), @"");
+    assert_snapshot!(at_once(&text), @"
+    0 deadlock (error, proven): 5 tasks or threads wait for each other in a circle: task eater-0, task eater-1, task eater-2, task eater-3 and 1 more
+      waits task eater-0 eat table.py:9: waits for Lock `right`
+      holds task eater-0 eat table.py:9: holds Lock `right`, taken at line 8
+      waits task eater-1 eat table.py:9: waits for Lock `right`
+      holds task eater-1 eat table.py:9: holds Lock `right`, taken at line 8
+      waits task eater-2 eat table.py:9: waits for Lock `right`
+      holds task eater-2 eat table.py:9: holds Lock `right`, taken at line 8
+      waits task eater-3 eat table.py:9: waits for Lock `right`
+      holds task eater-3 eat table.py:9: holds Lock `right`, taken at line 8
+      waits task eater-4 eat table.py:9: waits for Lock `right`
+      holds task eater-4 eat table.py:9: holds Lock `right`, taken at line 8
+      try take these locks in the same order everywhere, or replace them by one
+    ");
 }
 
 #[test]
@@ -111,7 +139,12 @@ task b
 task c
   third app.py:9
   waits sleep timer 1
-"), @"");
+"), @"
+    0 deadlock (error, proven): task a waits for task b in first() at app.py:3; task b waits for 2 tasks (1 is done) in second() at app.py:7
+      waits task a first app.py:3: waits for task b
+      waits task b second app.py:7: waits for 2 tasks (1 is done)
+      try do not let tasks await each other in a circle
+    ");
 }
 
 const POOL: &str = "
@@ -134,7 +167,13 @@ task heartbeat
 
 #[test]
 fn all_connections_of_a_pool() {
-    assert_snapshot!(after_two_seconds(POOL), @"");
+    assert_snapshot!(after_two_seconds(POOL), @"
+    0 deadlock (error, proven): 3 tasks each hold 1 of 3 slots of asyncpg Pool `app.state.pool` in load_order() at orders.py:33 and wait for one more in load_lines() at orders.py:26
+      waits ×3 task order-1 load_lines orders.py:26: waits for asyncpg Pool `app.state.pool`
+      holds ×3 task order-1 load_order orders.py:33: holds asyncpg Pool `app.state.pool`, taken at line 31
+      => 2 [late-1 late-2] waits for asyncpg Pool `app.state.pool` in load_order orders.py:31
+      try pass the connection or slot that is held on to the inner call, instead of taking a second one
+    ");
 }
 
 #[test]
@@ -188,7 +227,13 @@ task main
 
 #[test]
 fn workers_that_feed_the_queue_they_drain() {
-    assert_snapshot!(after_two_seconds(QUEUE), @"");
+    assert_snapshot!(after_two_seconds(QUEUE), @"
+    0 deadlock (error, suspected): 3 tasks wait in put() on the full Queue `frontier` (4 of 4) in crawl_page() at crawl.py:24, and only they could take from it
+      waits ×3 task worker-1 crawl_page crawl.py:24: waits in put() of Queue `frontier`
+      => 1 [main] waits in join() of Queue `frontier` in main crawl.py:44
+      ? not every holder could be read from memory; some are inferred from code
+      try let those who take from the queue never wait for room in it: an unbounded queue, put_nowait, or separate tasks for putting
+    ");
 }
 
 #[test]
@@ -219,7 +264,12 @@ thread 4712 worker-0 job convert for outer on pool
 task outer
   outer img.py:20
   waits call job convert thread 4712 on pool
-"), @"");
+"), @"
+    0 deadlock (error, proven): thread worker-0 waits in convert() at img.py:12 for a job that is queued in ThreadPoolExecutor `pool`, its own executor
+      blocked thread worker-0 convert img.py:12: waits for resize(), which no thread has begun, blocking its thread
+      => 1 [outer] waits for convert() in thread worker-0 in outer img.py:20
+      try do not wait in a job of an executor for another job of the same executor
+    ");
 }
 
 #[test]
@@ -239,14 +289,26 @@ task fetch ready
 task other
   other app.py:50
   waits sleep timer 1
-"), @"");
+"), @"
+    0 deadlock (error, proven): task handler, which blocks the event loop's thread, waits for task fetch in get_user() at app.py:12; task fetch in fetch() at app.py:40 can go on only when that thread runs its loop
+      blocked task handler thread MainThread get_user app.py:12: waits for task fetch, blocking its thread
+      waits task fetch fetch app.py:40: is ready to run
+      => 1 [handler] runs in handler app.py:30
+      => 1 [other] sleeps for another 1.0 s in other app.py:50
+      try do not wait synchronously on the event loop's thread for what the loop itself must do: `await` it
+    1 blocked-loop (error, proven, caused by finding 0): the event loop of thread MainThread has been blocked for 9.0 s waiting for a result in get_user() at app.py:12, called by handler() at app.py:30 (task handler); it waits for task fetch, which only this loop could run: deadlock
+      blocked task handler thread MainThread get_user app.py:12: blocks the loop's thread waiting for a result
+      caller task handler handler app.py:30: the async function that called it
+      => 2 [fetch other] stand still with the loop; 3 callbacks ready to run
+      try do not wait synchronously on the loop's thread: `await asyncio.wrap_future(…)`, or `await` the coroutine itself
+    ");
 }
 
 #[test]
 fn a_lock_whose_holder_has_ended() {
     assert_snapshot!(at_once("
 lock a
-  held task gone job.py:7 taken 6
+  held task gone work job.py:7 taken 6
 task gone raised ValueError
 task next
   work job.py:20
@@ -254,7 +316,13 @@ task next
 task last
   main job.py:40
   waits await task next
-"), @"");
+"), @"
+    0 deadlock (error, proven): 1 task waits for Lock `self.lock`, which was taken in work() at job.py:7 and never released: its holder is gone
+      waits task next work job.py:20: waits for Lock `self.lock`
+      holds task gone work job.py:7: holds Lock `self.lock`, taken at line 6
+      => 1 [last] waits for task next in main job.py:40
+      try take the lock with `async with`, so that every way out of the block releases it
+    ");
 }
 
 #[test]
@@ -265,7 +333,12 @@ task next
   work job.py:20
   waits acquire a as self.lock
 ";
-    assert_snapshot!(after_two_seconds(text), @"");
+    assert_snapshot!(after_two_seconds(text), @"
+    0 deadlock (error, suspected): 1 task has waited for at least 2.0 s for Lock `self.lock`, which is taken although nobody was found who holds it
+      waits task next work job.py:20: waits for Lock `self.lock`
+      ? a holder that took it without `with`, and keeps it out of sight, is not found
+      try take the lock with `async with`, so that every way out of the block releases it
+    ");
     assert_eq!(at_once(text), "healthy");
     let moved = text.replace("job.py:20", "job.py:19");
     assert_eq!(changed(&moved, text), "healthy");
