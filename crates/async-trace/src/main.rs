@@ -1,2 +1,7 @@
 //! The `async-trace` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    async_trace::run(std::env::args_os()).into()
+}
