@@ -20,8 +20,8 @@ mod _core {
     use crate::trace::{collect, collect_creation};
     #[pymodule_export]
     use crate::tracing::{
-        begin_operation, creation_sites, end_operation, helpers_on, implement, install, is_installed, learn,
-        line_of, operations, remove, set_helpers,
+        begin_operation, creation_sites, end_operation, find_operation, helpers_on, implement, install,
+        is_installed, is_own, learn, line_of, operations, remove, set_helpers,
     };
 
     #[pymodule_init]

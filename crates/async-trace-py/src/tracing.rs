@@ -48,6 +48,12 @@ pub fn line_of(code: &Bound<'_, PyAny>, lasti: i32) -> PyResult<Place> {
     Ok(place(code.py(), &*stacks::line_at(code, lasti)?))
 }
 
+/// Whether a code object is the user's own.
+#[pyfunction]
+pub fn is_own(code: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(stacks::line_at(code, 0)?.kind == Kind::Own)
+}
+
 /// For each creation stack: its place in the user's code (else the innermost), tasks created, alive.
 #[pyfunction]
 pub fn creation_sites(py: Python<'_>) -> PyResult<Vec<(Place, u64, u32)>> {
@@ -81,13 +87,20 @@ pub fn end_operation(py: Python<'_>, entry: usize, started_ns: u64) {
     table::end(py, entry, started_ns);
 }
 
-/// An operation that is not over: entry, task's id, time of its begin, name, place.
-type PendingOperation = (usize, u64, u64, String, Place);
-
-/// All operations that are not over.
+/// The newest operation of that name in the running task (or outside of tasks in this thread): its
+/// entry and when it began.
 #[pyfunction]
-pub fn operations(py: Python<'_>) -> PyResult<Vec<PendingOperation>> {
-    table::pending(py)
+pub fn find_operation(py: Python<'_>, name: &str, thread: u64) -> Option<(usize, u64)> {
+    table::find(py, name, thread)
+}
+
+/// An operation that is not over: entry, task, time of its begin, name, place.
+type PendingOperation = (usize, Option<Py<PyAny>>, u64, String, Place);
+
+/// The operations that began at `until_ns` (`time.monotonic_ns()`) or before and are not over.
+#[pyfunction]
+pub fn operations(py: Python<'_>, until_ns: u64) -> PyResult<Vec<PendingOperation>> {
+    table::pending(py, until_ns)?
         .into_iter()
         .map(|op| {
             let line = stacks::line_at(op.code.bind(py), op.lasti)?;

@@ -107,6 +107,9 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
         let kind = ffi::Py_TYPE(object);
         let (node, parent, flags) = ((*record).node, (*record).parent, (*record).flags);
         let extra = std::mem::replace(&mut (*record).extra, ptr::null_mut());
+        if flags & HAS_OPERATIONS != 0 && !extra.is_null() {
+            super::operations::forget_task((*extra).address);
+        }
         ffi::PyObject_Free(object.cast());
         ffi::Py_DECREF(kind.cast());
         if let Some(state) = state() {
@@ -114,9 +117,6 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
         }
         if !extra.is_null() {
             let extra = Box::from_raw(extra);
-            if flags & HAS_OPERATIONS != 0 {
-                super::operations::forget_task(extra.address);
-            }
             ffi::Py_XDECREF(extra.task);
             ffi::Py_XDECREF(extra.name);
             ffi::Py_XDECREF(extra.debug);
