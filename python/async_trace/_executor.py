@@ -4,37 +4,70 @@ import functools
 import gc
 import sys
 from concurrent.futures import Future as _ThreadFuture
+from concurrent.futures import thread as _thread
+
+from . import _core
 
 # How many futures may lie between a thread's work and the task: gather, shield, wait_for, ...
 _MAX_HOPS = 6
 
+_original = None
 
-def waiting_task(frame):
-    """The task that waits for this thread's job, and its await chain, innermost first.
 
-    ``frame`` is any frame of the thread. The chain is a list of (code object, ``f_lasti``). Returns
-    None when the thread does not work for a task.
+def install():
+    """Note with each job for a thread pool which code hands it over."""
+    global _original
+    if _original is not None:
+        return
+    _original = original = _thread._WorkItem
+
+    class _WorkItem(original):
+        def __init__(self, future, *job):
+            original.__init__(self, future, *job)
+            self._async_trace = _core.here()
+
+    _WorkItem.__module__ = original.__module__
+    _WorkItem.__qualname__ = original.__qualname__
+    _thread._WorkItem = _WorkItem
+
+
+def remove():
+    """Put the pool's own class back, unless somebody has replaced ours."""
+    global _original
+    if _original is not None and _original in _thread._WorkItem.__bases__:
+        _thread._WorkItem = _original
+    _original = None
+
+
+def calling_code(frame):
+    """The code that handed its job to the thread of ``frame``, as ``_core.collect`` wants it.
+
+    That is the note that was made when a thread pool got the job, or else (anyio's threads, jobs from
+    before tracing) the task that waits for it with its await chain, innermost first. Returns None when
+    the thread does not work for a task.
     """
-    future = _job(frame)
-    if future is None:
-        return None
-    task = _task_behind(future)
-    if task is None:
-        return None
-    return task, await_chain(task)
-
-
-def _job(frame):
-    """The future that the thread's work will complete."""
     while frame is not None:
         code = frame.f_code
         if code.co_name == "run":
             if code.co_filename.endswith("concurrent/futures/thread.py"):
-                return getattr(_local(frame, "self"), "future", None)
+                item = _local(frame, "self")
+                note = getattr(item, "_async_trace", None)
+                if note is not None:
+                    return note
+                if hasattr(item, "future"):
+                    return _waiting(item.future)
             if code.co_filename.endswith("anyio/_backends/_asyncio.py"):
-                return _local(frame, "future")
+                scope = _local(frame, "cancel_scope")
+                return _waiting(_local(frame, "future"), getattr(scope, "_host_task", None))
         frame = frame.f_back
     return None
+
+
+def _waiting(future, task=None):
+    """The task behind a future, and its await chain."""
+    if task is None and future is not None:
+        task = _task_behind(future)
+    return None if task is None else (task, await_chain(task))
 
 
 def _local(frame, name):
@@ -94,8 +127,10 @@ def _content(cell):
 
 
 def await_chain(task):
-    """Where a suspended task is: (code object, ``f_lasti``) of its coroutines, innermost first."""
+    """Where a task is: (code object, ``f_lasti``) of its coroutines, innermost first."""
     chain, awaited = [], task.get_coro()
+    if getattr(awaited, "cr_running", False):
+        return _running_chain(awaited.cr_frame)
     while awaited is not None and len(chain) < 1000:
         for kind in ("cr", "gi", "ag"):
             frame = getattr(awaited, kind + "_frame", None)
@@ -107,3 +142,15 @@ def await_chain(task):
             break
     chain.reverse()
     return chain
+
+
+def _running_chain(outermost):
+    """The frames of the thread that runs the coroutine of the frame ``outermost``."""
+    for frame in sys._current_frames().values():
+        chain = []
+        while frame is not None:
+            chain.append((frame.f_code, frame.f_lasti))
+            if frame is outermost:
+                return chain
+            frame = frame.f_back
+    return []

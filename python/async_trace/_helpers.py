@@ -160,6 +160,10 @@ def cut_off(exception):
             frames = _traceback_frames(error.__traceback__)
             if len(frames) > len(best):
                 best = frames
+    # What ran in a task of its own (wait_for, until 3.11) was awaited by the code that catches.
+    caught = _traceback_frames(exception.__traceback__)
+    if best and caught and best[-1]["name"] != caught[-1]["name"]:
+        best += [dict(frame, indent=len(best) + depth) for depth, frame in enumerate(caught)]
     return best
 
 

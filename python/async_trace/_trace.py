@@ -3,7 +3,7 @@
 import sys
 
 from . import _core, _tracing
-from ._executor import waiting_task
+from ._executor import calling_code
 
 
 class FinishedTask:
@@ -52,9 +52,9 @@ def collect_async_trace(all_frames=False):
         return _without_hook(sys._getframe(1))
     trace = _core.collect(all_frames)
     if trace["current_task"] is None:
-        handed = waiting_task(sys._getframe(1))
-        if handed is not None:
-            return _core.collect(all_frames, handed)
+        caller = calling_code(sys._getframe(1))
+        if caller is not None:
+            return _core.collect(all_frames, caller)
     return trace
 
 

@@ -63,10 +63,11 @@ def enable_tracing():
             raise RuntimeError("async-trace cannot trace this interpreter: " + reason)
         import _asyncio
 
-        from . import _core, _reports
+        from . import _core, _executor, _reports
 
         kinds = _task_types(_asyncio.Task)
         _core.install(kinds[0], _asyncio.Task.__init__, kinds[1:])
+        _executor.install()
         _reports.install()
         _core.set_helpers(True)
         _enabled = True
@@ -83,10 +84,11 @@ def disable_tracing():
             return
         import _asyncio
 
-        from . import _core, _reports
+        from . import _core, _executor, _reports
 
         kinds = _task_types(_asyncio.Task)
         _core.remove(kinds[0], _asyncio.Task.__init__, kinds[1:])
+        _executor.remove()
         _reports.remove()
         _core.set_helpers(False)
         _enabled = False

@@ -20,7 +20,7 @@ mod _core {
     use crate::trace::{collect, collect_creation};
     #[pymodule_export]
     use crate::tracing::{
-        begin_operation, creation_sites, end_operation, find_operation, helpers_on, implement, install,
+        begin_operation, creation_sites, end_operation, find_operation, helpers_on, here, implement, install,
         is_installed, is_own, learn, line_of, operations, remove, set_helpers,
     };
 

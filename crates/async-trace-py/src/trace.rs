@@ -1,7 +1,7 @@
 //! The call path of the running task, across the tasks that led to it, in the form that `async_trace`
 //! has always returned: a dict with `frames`, `current_task` and `in_executor`.
 
-use crate::hook::stacks::{Created, Line, Origin, live};
+use crate::hook::stacks::{Created, Line, Origin, line_at, live};
 use crate::origin::Kind;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -53,45 +53,90 @@ fn is_module(line: &Line, py: Python<'_>) -> bool {
 }
 
 /// A task that waits for a thread, and its await chain (code object, `f_lasti`), innermost first.
-type Handed<'py> = (Bound<'py, PyAny>, Vec<(Bound<'py, PyAny>, i32)>);
+pub type Handed<'py> = (Bound<'py, PyAny>, Vec<(Bound<'py, PyAny>, i32)>);
 
-/// Collects the call path; `handed` is given when the calling thread is an executor's.
+/// The code that handed work to a thread.
+#[derive(FromPyObject)]
+pub enum Caller<'py> {
+    /// A task that waits, with its chain.
+    Waiting(Handed<'py>),
+    /// What `here` noted when the work was handed over.
+    Note(Bound<'py, PyAny>),
+}
+
+/// A task in a path: what is known of its creation, itself, and its name if it is gone.
+struct Ancestor {
+    origin: Option<Origin>,
+    task: Option<Py<PyAny>>,
+    name: Option<Py<PyAny>>,
+}
+
+impl Ancestor {
+    fn living(task: &Bound<'_, PyAny>) -> Self {
+        Self { origin: Origin::of(task), task: Some(task.clone().unbind()), name: None }
+    }
+
+    fn noted(py: Python<'_>, origin: Origin) -> PyResult<Self> {
+        let (task, name) = origin.task(py)?;
+        Ok(Self { origin: Some(origin), task, name })
+    }
+}
+
+/// Collects the call path.
+///
+/// `caller` is given when the calling thread is an executor's: what `here()` returned when the work was
+/// handed over, or the waiting task and its await chain.
 #[pyfunction]
-#[pyo3(signature = (all=false, handed=None))]
-pub fn collect<'py>(py: Python<'py>, all: bool, handed: Option<Handed<'py>>) -> PyResult<Bound<'py, PyDict>> {
+#[pyo3(signature = (all=false, caller=None))]
+pub fn collect<'py>(py: Python<'py>, all: bool, caller: Option<Caller<'py>>) -> PyResult<Bound<'py, PyDict>> {
     let filter = Filter { all };
+    let in_executor = caller.is_some();
     let mut entries = Vec::with_capacity(16);
-    let mut task = None;
+    let mut ancestor = None;
     if let Some(live) = live(py)? {
         let frames = if live.whole { &live.frames[..] } else { filter.inside(&live.frames) };
-        let from_module = live.task.is_some() && !all;
-        entries.extend(
-            frames
-                .iter()
-                .filter(|line| filter.shows(line.kind) && !(from_module && is_module(line, py)))
-                .map(Entry::frame),
-        );
-        task = live.task.map(|task| task.into_bound(py));
+        let in_task = live.task.is_some() && !all;
+        let shown = frames.iter().filter(|line| filter.shows(line.kind) && !(in_task && is_module(line, py)));
+        entries.extend(shown.map(Entry::frame));
+        ancestor = live.task.map(|task| Ancestor::living(task.bind(py)));
     }
-    let in_executor = handed.is_some();
-    if let Some((waiting, chain)) = handed {
-        let mut boundary = true;
-        for (code, lasti) in chain {
-            let line = crate::hook::stacks::line_at(&code, lasti)?;
-            if filter.shows(line.kind) {
-                entries.push(Entry { executor: std::mem::take(&mut boundary), ..Entry::frame(&line) });
+    match caller {
+        Some(Caller::Waiting((task, chain))) => {
+            let lines = chain.iter().map(|(code, lasti)| line_at(code, *lasti));
+            push_handover(&mut entries, &lines.collect::<PyResult<Vec<_>>>()?, filter);
+            ancestor = Some(Ancestor::living(&task));
+        }
+        Some(Caller::Note(note)) => {
+            if let Some(note) = Origin::from_record(&note) {
+                let created = note.created(py)?;
+                push_handover(&mut entries, &created.frames, filter);
+                ancestor = created.parent.map(|origin| Ancestor::noted(py, origin)).transpose()?;
             }
         }
-        task = Some(waiting);
+        None => {}
     }
-    if let Some(task) = &task {
-        push_ancestors(py, &mut entries, task, filter)?;
+    let task = ancestor.as_ref().and_then(|ancestor| ancestor.task.as_ref().map(|task| task.clone_ref(py)));
+    let own_side = entries.len();
+    if let Some(ancestor) = ancestor {
+        push_ancestors(py, &mut entries, ancestor, filter)?;
+    }
+    if in_executor && !entries.iter().any(|entry| entry.executor) {
+        // Only a library was between the task and the thread (`wait_for(to_thread(…))` until 3.11).
+        entries.iter_mut().skip(own_side).take(1).for_each(|entry| entry.executor = true);
     }
     let result = PyDict::new(py);
     result.set_item(intern!(py, "frames"), to_list(py, entries)?)?;
     result.set_item(intern!(py, "current_task"), task)?;
     result.set_item(intern!(py, "in_executor"), in_executor)?;
     Ok(result)
+}
+
+/// The lines that led to the hand-over to a thread, the innermost shown one marked.
+fn push_handover(entries: &mut Vec<Entry>, lines: &[Rc<Line>], filter: Filter) {
+    let mut boundary = true;
+    for line in lines.iter().filter(|line| filter.shows(line.kind)) {
+        entries.push(Entry { executor: std::mem::take(&mut boundary), ..Entry::frame(line) });
+    }
 }
 
 /// Collects where a task was created, and by whom, up to where it began.
@@ -103,29 +148,28 @@ pub fn collect_creation<'py>(
     all: bool,
 ) -> PyResult<Bound<'py, PyList>> {
     let mut entries = Vec::new();
-    push_ancestors(py, &mut entries, task, Filter { all })?;
+    push_ancestors(py, &mut entries, Ancestor::living(task), Filter { all })?;
     to_list(py, entries)
 }
 
-fn push_ancestors<'py>(
-    py: Python<'py>,
+/// Where a task was created, and the task that created it, and so on.
+fn push_ancestors(
+    py: Python<'_>,
     entries: &mut Vec<Entry>,
-    task: &Bound<'py, PyAny>,
+    mut ancestor: Ancestor,
     filter: Filter,
 ) -> PyResult<()> {
-    let mut origin = Origin::of(task);
-    let mut task = Some(task.clone().unbind());
-    let mut name = None;
     loop {
+        let Ancestor { origin, task, name } = ancestor;
         let created = match &origin {
             Some(origin) => origin.created(py)?,
             None => Created { frames: Vec::new(), in_task: false, parent: None },
         };
         let frames = if created.in_task { &created.frames[..] } else { filter.inside(&created.frames) };
         let shown = creation_frames(py, frames, filter, created.in_task);
-        let this = match task.take() {
+        let this = match task {
             Some(task) => Some(task),
-            None => finished_task(py, name.take())?,
+            None => finished_task(py, name)?,
         };
         let mut shown = shown.into_iter();
         match shown.next() {
@@ -140,8 +184,7 @@ fn push_ancestors<'py>(
         }
         entries.extend(shown.map(Entry::frame));
         let Some(parent) = created.parent else { return Ok(()) };
-        (task, name) = parent.task(py)?;
-        origin = Some(parent);
+        ancestor = Ancestor::noted(py, parent)?;
     }
 }
 

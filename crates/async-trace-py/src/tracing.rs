@@ -48,6 +48,12 @@ pub fn line_of(code: &Bound<'_, PyAny>, lasti: i32) -> PyResult<Place> {
     Ok(place(code.py(), &*stacks::line_at(code, lasti)?))
 }
 
+/// A note of the calling code and its task, for work that it hands to a thread; None outside of tasks.
+#[pyfunction]
+pub fn here(py: Python<'_>) -> Option<Py<PyAny>> {
+    crate::hook::here(py)
+}
+
 /// Whether a code object is the user's own.
 #[pyfunction]
 pub fn is_own(code: &Bound<'_, PyAny>) -> PyResult<bool> {

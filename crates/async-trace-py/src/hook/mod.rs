@@ -25,10 +25,11 @@ mod switch;
 mod trie;
 
 pub use switch::Switches;
-pub use trie::{CUT, ROOT};
+use trie::{CUT, ROOT};
 
 use layout::{Frames, Walk, word};
 use pyo3::ffi;
+use pyo3::prelude::*;
 use record::Record;
 use std::ffi::c_int;
 use std::ptr;
@@ -210,6 +211,32 @@ unsafe fn finish(task: usize, record: *mut Record, created: bool) {
         } else {
             ffi::Py_DECREF(record.cast());
         }
+    }
+}
+
+/// A record of the calling code, as for a task that it would create; nothing outside of tasks.
+pub fn here(py: Python<'_>) -> Option<Py<PyAny>> {
+    let state = state()?;
+    // SAFETY: the GIL is held; as in `begin`.
+    unsafe {
+        if ffi::PyInterpreterState_Get() != (*state).interpreter || (*state).trie.is_nearly_full() {
+            return None;
+        }
+        let thread = ffi::PyThreadState_Get() as usize;
+        let (leaf, parent) = match (*state).frames {
+            Frames::Objects(walk) => stack_and_parent(state, walk, thread),
+            Frames::Internal(walk) => stack_and_parent(state, walk, thread),
+        };
+        if parent == 0 {
+            return None;
+        }
+        (*state).trie.hold(leaf);
+        let parent = note_parent(state, parent);
+        let record = Record::new((*state).record_type, leaf, parent);
+        if record.is_null() {
+            (*state).trie.leave(leaf);
+        }
+        Bound::from_owned_ptr_or_opt(py, record.cast()).map(Bound::unbind)
     }
 }
 

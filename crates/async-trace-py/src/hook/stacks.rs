@@ -2,7 +2,7 @@
 
 use super::layout::{Frames, Walk};
 use super::record::Record;
-use super::{ROOT, State, running_task, state};
+use super::{State, running_task, state};
 use crate::origin::{Kind, kind_of};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -158,6 +158,14 @@ impl Origin {
         }
     }
 
+    /// The record that [`super::here`] made.
+    pub fn from_record(record: &Bound<'_, PyAny>) -> Option<Self> {
+        let state = state()?;
+        // SAFETY: the GIL is held.
+        let is_record = unsafe { ffi::Py_TYPE(record.as_ptr()) == (*state).record_type };
+        is_record.then(|| Self(record.clone().unbind()))
+    }
+
     fn record(&self) -> *mut Record {
         self.0.as_ptr().cast()
     }
@@ -233,7 +241,10 @@ pub unsafe fn as_list(node: u32) -> *mut ffi::PyObject {
     let py = unsafe { Python::assume_attached() };
     let list = || -> PyResult<Py<PyList>> {
         let list = PyList::empty(py);
-        for line in frames(py, if node == ROOT { ROOT } else { node })?.iter().rev() {
+        let frames = frames(py, node)?;
+        // asyncio's own way from `create_task` to the task says nothing.
+        let inner = frames.iter().take_while(|line| line.kind == Kind::Stdlib).count();
+        for line in frames[if inner == frames.len() { 0 } else { inner }..].iter().rev() {
             let name = line.name.bind(py);
             let item = (line.file.bind(py), line.line, name, py.None());
             list.append(PyTuple::new(

@@ -114,7 +114,12 @@ impl Trie {
         node.live += 1;
     }
 
-    /// Notes the end of a task on `leaf`.
+    /// Keeps `leaf` without counting a task.
+    pub fn hold(&mut self, leaf: u32) {
+        self.node_mut(leaf).live += 1;
+    }
+
+    /// Undoes one `enter` or `hold`.
     #[inline]
     pub fn leave(&mut self, leaf: u32) {
         let node = self.node_mut(leaf);
