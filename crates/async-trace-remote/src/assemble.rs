@@ -297,6 +297,7 @@ impl Assembly<'_, '_> {
             On::Future(future) => {
                 Target::Future { id: (*future).into(), type_name: self.type_name(*future), reach: None }
             }
+            On::AsCompleted(_) => Target::Tasks { pending: Vec::new(), done: 0, any: Some(true) },
             On::Turn => Target::Turn,
             On::Unknown(type_name) => Target::Unknown { type_name: type_name.clone() },
         };

@@ -100,6 +100,7 @@ impl Chain {
                         if let Some(future) = future
                             && reader.attr(future, "_asyncio_future_blocking")?.is_some()
                         {
+                            self.nodes.push(Node { place, frame: Some(frame) });
                             return Ok(End::Future(future));
                         }
                     }
@@ -162,7 +163,7 @@ impl Chain {
             Some(stack) => {
                 for frame in stack.into_iter().rev() {
                     let kind = kind_by_flags(reader, &frame);
-                    let place = places.of_frame(reader, &frame, kind, None);
+                    let place = places.of_frame(reader, &frame, kind, frame.generator(reader));
                     self.nodes.push(Node { place, frame: Some(frame) });
                 }
             }

@@ -96,7 +96,12 @@ fn selector(reader: &Reader<'_>, addr: Addr, found: &mut EventLoop) -> Read<bool
     }
     if let Some(scheduled) = reader.attr(addr, "_scheduled")? {
         let timers = reader.list(scheduled)?;
-        found.timers = Some(timers.len() as u64);
+        // Cancelled timers stay in the heap until they would have fired; the loop counts them.
+        let cancelled = match reader.attr(addr, "_timer_cancelled_count")? {
+            Some(count) => u64::try_from(reader.int(count)?).unwrap_or(0),
+            None => 0,
+        };
+        found.timers = Some((timers.len() as u64).saturating_sub(cancelled));
         found.next_timer = next_timer(reader, timers.into_iter())?;
     }
     if let Some(selector) = reader.not_none(reader.attr(addr, "_selector")?)?

@@ -90,7 +90,7 @@ impl Place<'_, '_> {
                 if !self.is_waiting_on(manager)
                     && let Some(lock) = reader.attr(manager, "_lock")?
                 {
-                    self.hold(lock, trust, walked);
+                    self.hold(lock, manager, trust, walked);
                 }
             }
             Some(
@@ -98,10 +98,12 @@ impl Place<'_, '_> {
                 | ResourceKind::Semaphore
                 | ResourceKind::ThreadLock
                 | ResourceKind::ThreadRlock,
-            ) => self.hold(manager, trust, walked),
+            ) => self.hold(manager, manager, trust, walked),
             _ if &*reader.full_type_name(&of) == "threading.Condition" => {
-                if let Some(lock) = reader.attr(manager, "_lock")? {
-                    self.hold(lock, trust, walked);
+                if !self.is_waiting_on(manager)
+                    && let Some(lock) = reader.attr(manager, "_lock")?
+                {
+                    self.hold(lock, manager, trust, walked);
                 }
             }
             _ => self.context(manager, None),
@@ -109,15 +111,21 @@ impl Place<'_, '_> {
         Ok(())
     }
 
-    fn hold(&mut self, object: Addr, trust: Trust, walked: &mut Walked) {
+    /// Notes that `object` is held. The frame may know it by its `alias`: a condition's lock.
+    fn hold(&mut self, object: Addr, alias: Addr, trust: Trust, walked: &mut Walked) {
         walked.resources.add(self.session.reader, object, &mut walked.problems);
+        // Something that is free is held by nobody, whatever stands on a stack.
+        if walked.resources.get(object).is_some_and(|resource| resource.state.locked == Some(false)) {
+            return;
+        }
         let frame = self.nodes.get(self.index).and_then(|node| node.frame.as_ref());
         let taken_line = frame.and_then(|f| self.with.line(self.session.reader, f));
         self.holds.push(Hold {
             resource: object,
             frame: u32::try_from(self.index).unwrap_or(0),
             trust,
-            name: names::of(self.session, object, self.nodes, self.index),
+            name: names::of(self.session, object, self.nodes, self.index)
+                .or_else(|| names::of(self.session, alias, self.nodes, self.index)),
             taken_line,
         });
     }
@@ -141,11 +149,11 @@ impl Place<'_, '_> {
     /// Whether a frame further in is this condition's `wait()`.
     fn is_waiting_on(&self, condition: Addr) -> bool {
         self.nodes[self.index..].iter().any(|node| {
-            self.session.places.role(node.place) == Role::ConditionWait
-                && node
-                    .frame
-                    .as_ref()
-                    .is_some_and(|frame| frame.local(self.session.reader, "self") == Ok(Some(condition)))
+            node.frame.as_ref().is_some_and(|frame| {
+                let waits = self.session.places.role(node.place) == Role::ConditionWait
+                    || (&*frame.code.name == "wait" && frame.code.file.ends_with("/threading.py"));
+                waits && frame.local(self.session.reader, "self") == Ok(Some(condition))
+            })
         })
     }
 }
@@ -161,7 +169,12 @@ pub(crate) fn read_threads(session: &Session<'_>, walked: &mut Walked) {
             .iter()
             .rev()
             .map(|frame| Node {
-                place: session.places.of_frame(reader, frame, kind_by_flags(reader, frame), None),
+                place: session.places.of_frame(
+                    reader,
+                    frame,
+                    kind_by_flags(reader, frame),
+                    frame.generator(reader),
+                ),
                 frame: Some(frame.clone()),
             })
             .collect();

@@ -16,6 +16,24 @@ const MAX_GUESSED: usize = 256;
 
 /// Does all of it.
 pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
+    for task in &mut walked.tasks {
+        let Some(wait) = &mut task.wait else { continue };
+        match &mut wait.on {
+            On::AsCompleted(queue) => {
+                let pending = walked.fills.get(queue).cloned().unwrap_or_default();
+                wait.on = On::Tasks { pending, done: 0, any: Some(true) };
+            }
+            // A shielded task is waited for through a future of its own.
+            On::Tasks { pending, .. } => {
+                for future in pending {
+                    if let Some(inner) = walked.completes.get(future) {
+                        *future = *inner;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
     for index in 0..walked.tasks.len() {
         if let Some(on) = better(session, index, walked) {
             let task = &mut walked.tasks[index];

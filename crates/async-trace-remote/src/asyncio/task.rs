@@ -249,22 +249,34 @@ fn note_callbacks(session: &Session<'_>, task: Addr, fields: &Fields, walked: &m
         _ => callbacks(reader, task).unwrap_or_default(),
     };
     for callback in all {
-        if let Ok(Some(completed)) = completed_by(reader, callback) {
-            walked.completes.insert(completed, task);
+        match completed_by(reader, callback) {
+            Ok(Some(Completes::Future(future))) => {
+                walked.completes.insert(future, task);
+            }
+            Ok(Some(Completes::Queue(queue))) => walked.fills.entry(queue).or_default().push(task),
+            Ok(None) | Err(_) => {}
         }
     }
 }
 
-/// The future that a done-callback completes, where it is one that does so.
-pub(crate) fn completed_by(reader: &Reader<'_>, callback: Addr) -> Read<Option<Addr>> {
+/// What the end of a task sets going.
+enum Completes {
+    Future(Addr),
+    Queue(Addr),
+}
+
+/// What a done-callback completes, where it is one that does so.
+fn completed_by(reader: &Reader<'_>, callback: Addr) -> Read<Option<Completes>> {
     if reader.kind_of(callback)? != Kind::Function {
         return Ok(None);
     }
-    match &*reader.function_qualname(callback)? {
-        "shield.<locals>._inner_done_callback" => super::closure::variable(reader, callback, "outer"),
-        "_chain_future.<locals>._call_set_state" => super::closure::variable(reader, callback, "destination"),
-        _ => Ok(None),
-    }
+    let variable = |name| super::closure::variable(reader, callback, name);
+    Ok(match &*reader.function_qualname(callback)? {
+        "shield.<locals>._inner_done_callback" => variable("outer")?.map(Completes::Future),
+        "_chain_future.<locals>._call_set_state" => variable("destination")?.map(Completes::Future),
+        "as_completed.<locals>._on_completion" => variable("done")?.map(Completes::Queue),
+        _ => None,
+    })
 }
 
 /// asyncio's debug mode keeps a `traceback.StackSummary`: a list of `FrameSummary`s, outermost first.

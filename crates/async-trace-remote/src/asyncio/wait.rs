@@ -14,6 +14,8 @@ use async_trace_core::snapshot::{Context, ProblemCode, Trust, Verb};
 
 /// The most children of a `gather` or tasks of a group that are looked at one by one.
 const MAX_CHILDREN: usize = 1 << 20;
+/// How deep `gather`s in `gather`s are followed.
+const MAX_NESTING: u32 = 16;
 /// How many objects along the chain are remembered as possible ways to a socket.
 const MAX_CARRIERS: usize = 8;
 
@@ -41,6 +43,8 @@ pub(crate) fn classify(
     let nodes = &chain.nodes;
     let end = match (chain.end, waiter) {
         (Some(End::Created | End::Done | End::Running), _) => return None,
+        // An awaitable that is no code, or a `__next__` written by hand: the task knows the future.
+        (Some(End::Object(_) | End::Yield), Some(waiter)) => Some(End::Future(waiter)),
         (Some(end), _) => Some(end),
         // The chain is torn, but the task itself knows the future.
         (None, waiter) => waiter.map(End::Future),
@@ -115,7 +119,13 @@ pub(crate) fn classify(
         walked.resources.set_within(*object, pool);
     }
     let name = match (&known.on, own) {
-        (On::Resource(object), Some(own)) => names::of(session, *object, nodes, own),
+        (On::Resource(object), Some(own)) => names::of(session, *object, nodes, own).or_else(|| {
+            // The line may know it by another object: `async with condition` waits for its lock.
+            nodes[outer..].iter().find_map(|node| {
+                let alias = node.frame.as_ref()?.local(session.reader, "self").ok().flatten()?;
+                names::of(session, alias, nodes, own)
+            })
+        }),
         _ => None,
     };
     if let (On::Future(future), false) = (&known.on, carriers.is_empty()) {
@@ -182,10 +192,11 @@ fn by_role(session: &Session<'_>, role: Role, node: &Node, end: Option<End>) -> 
             Ok(Some(Known::new(tasks(reader, reader.set(set)?, None)?, Verb::TaskGroup)))
         }
         Role::AsCompleted => {
-            let todo = match frame.local(reader, "todo")? {
-                Some(todo) => todo,
-                None => reader.need(frame.need_local(reader, "self")?, "_todo")?,
-            };
+            // Up to 3.12 a queue gathers what is done; which tasks fill it, their callbacks tell.
+            if let Some(done) = frame.local(reader, "done")? {
+                return Ok(Some(Known::new(On::AsCompleted(done), Verb::AsCompleted)));
+            }
+            let todo = reader.need(frame.need_local(reader, "self")?, "_todo")?;
             let futures = match reader.kind_of(todo)? {
                 Kind::Set => reader.set(todo)?,
                 _ => reader.list(todo)?,
@@ -225,7 +236,7 @@ fn by_end(session: &Session<'_>, end: End, nodes: &[Node]) -> Read<(Known, Trust
         End::Running | End::Created | End::Done => return Err(Torn("a task that does not wait")),
     };
     let of = reader.type_of(future)?;
-    if of.kind == Kind::Task || of.short_name() == "_PyTask" {
+    if of.kind == Kind::Task || (of.kind == Kind::Other && reader.attr(future, "_coro")?.is_some()) {
         return Ok((Known::new(tasks(reader, vec![future], None)?, Verb::Await), Trust::Read));
     }
     if of.short_name() == "_GatheringFuture" {
@@ -241,19 +252,46 @@ fn by_end(session: &Session<'_>, end: End, nodes: &[Node]) -> Read<(Known, Trust
         let verb = if acquires { Verb::Acquire } else { Verb::Wait };
         return Ok((Known::new(On::Resource(object), verb), Trust::Inferred));
     }
-    Ok((Known::new(On::Future(future), Verb::Await), Trust::Read))
+    let verb = nodes.last().and_then(|node| verb_of(session, node)).unwrap_or(Verb::Await);
+    Ok((Known::new(On::Future(future), verb), Trust::Read))
+}
+
+/// What a library's function does, by its name: `sock_recv`, `_wait_for_connect`.
+fn verb_of(session: &Session<'_>, node: &Node) -> Option<Verb> {
+    let place = session.places.get(node.place)?;
+    if place.frame.origin == Origin::Own {
+        return None;
+    }
+    let name = place.frame.function.rsplit('.').next()?.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    if says(&["accept"]) {
+        Some(Verb::Accept)
+    } else if says(&["connect"]) {
+        Some(Verb::Connect)
+    } else if says(&["recv", "read", "receive"]) {
+        Some(Verb::Read)
+    } else if says(&["send", "write", "drain"]) {
+        Some(Verb::Write)
+    } else {
+        None
+    }
 }
 
 /// A wait for these futures: those that are pending, and how many are not.
 fn tasks(reader: &Reader<'_>, futures: Vec<Addr>, any: Option<bool>) -> Read<On> {
     let mut pending = Vec::new();
     let mut done = 0;
-    for future in futures.into_iter().take(MAX_CHILDREN) {
+    // A `gather` among them stands for its children.
+    let mut todo: Vec<(Addr, u32)> = futures.into_iter().take(MAX_CHILDREN).rev().map(|f| (f, 0)).collect();
+    while let Some((future, depth)) = todo.pop() {
         reader.spend(1)?;
-        if future_state(reader, future)? == 0 {
-            pending.push(future);
-        } else {
+        if future_state(reader, future)? != 0 {
             done += 1;
+        } else if depth < MAX_NESTING && reader.type_of(future)?.short_name() == "_GatheringFuture" {
+            let children = reader.list(reader.need(future, "_children")?)?;
+            todo.extend(children.into_iter().rev().map(|child| (child, depth + 1)));
+        } else {
+            pending.push(future);
         }
     }
     Ok(On::Tasks { pending, done, any })
@@ -271,9 +309,9 @@ fn timeout_handle(reader: &Reader<'_>, frame: &crate::cpython::frame::Frame) -> 
 pub(crate) fn timer_when(reader: &Reader<'_>, handle: Addr) -> Read<Option<f64>> {
     let of = reader.type_of(handle)?;
     if &*of.name == "uvloop.loop.TimerHandle" {
-        // cdef class TimerHandle, uvloop/cbhandles.pxd: `_when` is its last field.
-        let when = f64::from_le_bytes(reader.array(handle + (of.basicsize.clamp(96, 256) - 8))?);
-        return Ok(Some(when).filter(|when| when.is_finite() && *when > 0.0));
+        // cdef class TimerHandle, uvloop/cbhandles.pxd: `object _when` is its last field.
+        let when = reader.ptr(handle + 88)?;
+        return if reader.is_object(when) { reader.float(when).map(Some) } else { Ok(None) };
     }
     match reader.not_none(reader.attr(handle, "_when")?)? {
         Some(when) => reader.float(when).map(Some),

@@ -93,12 +93,18 @@ pub(crate) struct Wait {
 /// What is waited for.
 #[derive(Clone, Debug)]
 pub(crate) enum On {
-    Tasks { pending: Vec<Addr>, done: u32, any: Option<bool> },
+    Tasks {
+        pending: Vec<Addr>,
+        done: u32,
+        any: Option<bool>,
+    },
     Resource(Addr),
     Timer(Option<f64>),
     Process(Option<u32>),
     File(i32),
     Job(Addr),
+    /// The queue of an `as_completed`.
+    AsCompleted(Addr),
     Future(Addr),
     Turn,
     Unknown(Text),
@@ -162,6 +168,8 @@ pub(crate) struct Walked {
     pub files: Files,
     /// Inner futures and tasks by the future that they will complete (`shield`, `wrap_future`).
     pub completes: FxHashMap<Addr, Addr>,
+    /// Tasks by the queue that they will be put into when they end (`as_completed`).
+    pub fills: FxHashMap<Addr, Vec<Addr>>,
     pub problems: Problems,
 }
 
@@ -178,6 +186,7 @@ impl Walked {
             executors: Executors::default(),
             files: Files::default(),
             completes: FxHashMap::default(),
+            fills: FxHashMap::default(),
             problems: Problems::default(),
         }
     }

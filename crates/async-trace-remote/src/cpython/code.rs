@@ -145,7 +145,11 @@ impl Code {
 
     /// The position of the instruction at `lasti` (in bytes).
     pub(crate) fn position(&self, reader: &Reader<'_>, lasti: i32) -> Position {
-        let lasti = i64::from(lasti.max(0));
+        // Not begun: the line of the `def`.
+        if lasti < 0 {
+            return Position { line: self.first_line, columns: None };
+        }
+        let lasti = i64::from(lasti);
         let first = i64::from(self.first_line);
         let (line, columns) = match reader.layout.code.lines {
             LineTable::Lnotab => (lnotab_line(&self.line_table, first, lasti), None),

@@ -58,6 +58,12 @@ impl Frame {
         reader.ptr(addr + reader.layout.frames.previous)
     }
 
+    /// The generator that a running frame belongs to (3.9, 3.10, where only it knows its qualified name).
+    pub(crate) fn generator(&self, reader: &Reader<'_>) -> Option<Addr> {
+        let offset = reader.layout.frames.generator?;
+        reader.ptr(self.addr + offset).ok()?.non_null()
+    }
+
     /// Whether the frame at `addr` is one that the interpreter put there for itself.
     pub(crate) fn is_shim(reader: &Reader<'_>, addr: Addr) -> Read<bool> {
         match reader.layout.frames.owner {

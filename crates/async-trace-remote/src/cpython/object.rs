@@ -884,6 +884,9 @@ pub(crate) fn word(bytes: &[u8]) -> u64 {
 
 /// The kind of a type by its `tp_name`. Classes have bare names: `class coroutine` is not fooled by.
 fn kind_of_name(name: &str, heap: bool) -> Kind {
+    if name.starts_with("_cython_") && name.ends_with("coroutine_wrapper") {
+        return Kind::CoroutineWrapper;
+    }
     match name {
         "_asyncio.Task" => return Kind::Task,
         "_asyncio.Future" => return Kind::Future,

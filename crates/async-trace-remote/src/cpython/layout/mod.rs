@@ -58,7 +58,7 @@ pub(crate) struct Layout {
     pub task: Task,
     pub gc: Gc,
     /// 3.13+: where the target itself tells what moves between patch releases.
-    pub debug: Option<debug_offsets::DebugOffsets>,
+    pub debug: Option<DebugOffsets>,
 }
 
 /// `_PyRuntimeState`.
@@ -297,6 +297,8 @@ pub(crate) struct Frames {
     pub owner: Option<(u64, u8)>,
     /// 3.9, 3.10: `f_iblock`, `f_blockstack`.
     pub blocks: Option<(u64, u64)>,
+    /// 3.9, 3.10: `f_gen`.
+    pub generator: Option<u64>,
     /// 3.10: `f_state`.
     pub state: Option<u64>,
     /// 3.14+: slots and the code pointer carry tags in their two lowest bits.

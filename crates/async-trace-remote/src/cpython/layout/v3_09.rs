@@ -71,6 +71,7 @@ pub(super) const LAYOUT: Layout = Layout {
         stack: StackTop::Pointer(72),
         owner: None,
         blocks: Some((112, 120)),
+        generator: Some(96),
         state: None,
         tagged: false,
         object_frame: None,

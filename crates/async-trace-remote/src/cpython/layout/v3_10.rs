@@ -71,6 +71,7 @@ pub(super) const LAYOUT: Layout = Layout {
         stack: StackTop::Depth(80),
         owner: None,
         blocks: Some((104, 112)),
+        generator: Some(88),
         state: Some(108),
         tagged: false,
         object_frame: None,

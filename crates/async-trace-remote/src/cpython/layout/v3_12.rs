@@ -71,6 +71,7 @@ pub(super) const LAYOUT: Layout = Layout {
         stack: StackTop::Index(64),
         owner: Some((70, 3)),
         blocks: None,
+        generator: None,
         state: None,
         tagged: false,
         object_frame: Some(24),

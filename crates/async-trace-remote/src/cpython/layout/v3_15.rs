@@ -71,6 +71,7 @@ pub(super) const LAYOUT: Layout = Layout {
         stack: StackTop::Pointer(64),
         owner: Some((74, 3)),
         blocks: None,
+        generator: None,
         state: None,
         tagged: true,
         object_frame: Some(24),
