@@ -59,3 +59,12 @@ def python(interpreter, loop):
 def async_trace_is_built():
     """Builds the tool before the first test, so that no test's deadline pays for the compiler."""
     tool.binary()
+
+
+@pytest.fixture(scope="session")
+def some_interpreter():
+    """Any interpreter, for what does not depend on its version."""
+    found = interpreters.find()
+    if not found:
+        pytest.fail("no CPython 3.9 to 3.15 was found")
+    return found.get("3.13") or next(iter(found.values()))

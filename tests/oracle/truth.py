@@ -95,8 +95,9 @@ class Truth:
         self.tasks[task].waits = {
             "target": target, "verb": verb, "name": name, "guessed": guessed, "deadline": deadline,
         }  # fmt: skip
-        if target["kind"] == "resource":
-            waiters = self.resources[id(target["id"])]["waiters"]
+        resource = target.get("id") if target["kind"] == "resource" else target.get("executor")
+        if resource is not None:
+            waiters = self.resources[id(resource)]["waiters"]
             if task not in waiters:
                 waiters.append(task)
 
@@ -320,7 +321,7 @@ def _chain(task, names):
             hop = _behind(hop)
             continue
         else:
-            chain.append({"function": type(hop).__name__, "file": "", "line": 0, "kind": "awaitable"})
+            chain.append({"function": type_name(hop), "file": "", "line": 0, "kind": "awaitable"})
             break
         entry = _entry(frame, names)
         entry["function"] = hop.__qualname__

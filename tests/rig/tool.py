@@ -44,9 +44,13 @@ def run(*args, env=None, timeout=60, **popen):
     )
 
 
+# Generous, because what is tested is what is read; the churn test keeps to the ordinary budget.
+UNHURRIED = ("--pause-budget", "2s")
+
+
 def snapshot(pid, *args):
     """The parsed `dump PID --json`; anything but a clean success fails the test."""
-    result = run("dump", pid, "--json", *args)
+    result = run("dump", pid, "--json", *(args or UNHURRIED))
     assert result.returncode == 0, f"exit {result.returncode}: {result.stderr}"
     assert result.stderr == ""
     return json.loads(result.stdout)
@@ -54,7 +58,7 @@ def snapshot(pid, *args):
 
 def dump(pid, *args):
     """The text of `dump PID`; anything but a clean success fails the test."""
-    result = run("dump", pid, "--color", "never", *args)
+    result = run("dump", pid, "--color", "never", *UNHURRIED, *args)
     assert result.returncode == 0, f"exit {result.returncode}: {result.stderr}"
     assert result.stderr == ""
     return result.stdout

@@ -7,9 +7,14 @@
 //! code, and cannot fail: whatever a snapshot holds, every function here returns an answer.
 #![forbid(unsafe_code)]
 
+pub mod checks;
+pub mod diff;
+pub mod finding;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
 pub mod frame;
+pub mod graph;
+pub mod index;
 pub mod render;
 pub mod snapshot;
 pub mod text;

@@ -19,6 +19,7 @@ def quick():
 
 def job(t, executor, number, **facts):
     """The job of that number, as something to wait for."""
+    t.resource(executor, "executor")
     return {"kind": "job", "future": t.jobs[executor][number], "executor": executor, **facts}
 
 

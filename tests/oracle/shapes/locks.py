@@ -149,19 +149,21 @@ async def lock_in_an_exit_stack(t):
     async def stacked(lock, future):
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(lock)
-            stack.enter_context(contextlib.suppress(KeyError))
+            stack.enter_context(t.suppress)
             stack.callback(print)
             t.stack = stack
             await future
 
     lock = asyncio.Lock()
     future, target = pending(t)
+    suppress = t.suppress = contextlib.suppress(KeyError)
     task = t.task(stacked(lock, future))
     await t.settle()
     t.waits(task, target)
-    t.holds(task, lock, at=stacked.__qualname__)
+    t.holds(task, lock, at=stacked.__qualname__, name="lock")
     t.inside(task, t.stack, at=stacked.__qualname__)
-    t.kept.append(t.stack)
+    t.inside(task, suppress, at=stacked.__qualname__)
+    t.kept += [t.stack, suppress]
     t.waits(t.task(take(lock)), t.resource(lock, "lock", locked=True), "acquire", name="lock")
 
 
@@ -182,7 +184,7 @@ async def lock_in_an_async_context_manager_function(t):
     task = t.task(use(manager, future))
     t.waits(task, target)
     await t.settle()
-    t.holds(task, lock, at=use.__qualname__, name="lock")
+    t.holds(task, lock, at=use.__qualname__)
     t.inside(task, manager, at=use.__qualname__, name=session.__qualname__)
     t.waits(t.task(take(lock)), t.resource(lock, "lock", locked=True), "acquire", name="lock")
 
@@ -217,7 +219,7 @@ async def thread_lock_in_a_context_manager_function(t):
     future, target = pending(t)
     task = t.task(use(manager, future))
     t.waits(task, target)
-    t.holds(task, guard, at=use.__qualname__, name="guard")
+    t.holds(task, guard, at=use.__qualname__)
     t.inside(task, manager, at=use.__qualname__, name=guarded.__qualname__)
     t.resource(guard, "thread_lock", locked=True)
 

@@ -98,7 +98,7 @@ async def pipe(t):
     file = os.fdopen(read_end, "rb", 0)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
     t.kept += [reader, file, write_end]
-    number = os.readlink(f"/proc/self/fd/{read_end}")
+    number = str(os.stat(read_end).st_ino)
     target = {"kind": "file", "file": {"fd": read_end, "kind": "pipe", "local": number}}
     t.waits(t.task(consume(reader)), target, "read")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from truth import VERSION, shape
+from truth import shape
 
 from .chains import pending
 
@@ -38,7 +38,7 @@ class Depot:
 @shape
 async def condition_that_nobody_notifies(t):
     depot = Depot()
-    waited = t.resource(depot.changed, "condition", locked=False)
+    waited = t.resource(depot.changed, "condition")
     t.waits(t.task(depot.take()), waited, "wait", name="self.changed")
     t.waits(t.task(depot.take_if(False)), waited, "wait", name="self.changed")
 
@@ -52,11 +52,11 @@ async def condition_that_somebody_holds(t):
     holder = t.task(depot.count(future))
     await t.settle()
     late = t.task(depot.take())
-    condition = t.resource(depot.changed, "condition", locked=True)
-    t.waits(waiter, condition, "wait", name="self.changed")
+    t.waits(waiter, t.resource(depot.changed, "condition"), "wait", name="self.changed")
     t.waits(holder, target)
-    t.holds(holder, depot.changed, at="Depot.count", name="self.changed")
-    t.waits(late, condition, "acquire", name="self.changed")
+    # The condition's own lock is what is held; the program's name for it is the condition's.
+    t.holds(holder, depot.changed._lock, at="Depot.count", name="self.changed")
+    t.waits(late, t.resource(depot.changed._lock, "lock", locked=True), "acquire", name="self.changed")
 
 
 @shape(since=(3, 11))
@@ -144,7 +144,7 @@ async def semaphore_of(t, slots):
         t.waits(holder, target)
         t.holds(holder, slots, at="Downloader.download", name="self._slots")
     await t.settle()
-    waited = t.resource(slots, "semaphore", size=0, **({"locked": True} if VERSION < (0, 0) else {}))
+    waited = t.resource(slots, "semaphore", size=0)
     for _ in range(2):
         t.waits(t.task(downloader.download(None)), waited, "acquire", name="self._slots")
 

@@ -13,11 +13,13 @@ mod line;
 mod paths;
 mod ring;
 mod shape;
+mod table;
 mod threads;
 pub mod tree;
 pub mod units;
 mod words;
 
+pub use table::Table;
 pub use tree::{Options, tree};
 
 /// What a piece of text is. It decides the colour and nothing else: the words alone say it all.

@@ -1,0 +1,111 @@
+//! All threads of an executor are busy with jobs that do not end, and others queue behind them.
+
+use super::words::{self, amount};
+use super::{Check, Findings, Scene, finding};
+use crate::diff::own_frame;
+use crate::finding::{Evidence, Role, Severity};
+use crate::snapshot::{Resource, ResourceKind, Target, Thread};
+use rustc_hash::FxHashMap;
+
+pub(super) const CHECK: Check = Check {
+    slug: "executor-starved",
+    about: "all threads of an executor are busy, and other jobs queue behind them",
+    run,
+};
+
+fn run(scene: &Scene<'_>, findings: &mut Findings) {
+    if !scene.time_passed() {
+        return;
+    }
+    for executor in scene.now.resources.iter().filter(|r| r.kind == ResourceKind::Executor) {
+        starved(scene, executor, findings);
+    }
+}
+
+fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
+    let workers: Vec<&Thread> = scene
+        .now
+        .threads
+        .iter()
+        .filter(|t| t.job.as_ref().is_some_and(|job| job.executor == Some(executor.id)))
+        .collect();
+    let most = executor.state.capacity.or(executor.state.size).unwrap_or(0);
+    let same_job = |t: &&Thread| {
+        let job = t.job.as_ref().map(|job| job.future);
+        scene.history.thread_always(t.tid, |_, then| then.job.as_ref().map(|job| job.future) == job)
+    };
+    if workers.is_empty() || (workers.len() as i64) < most || !workers.iter().all(same_job) {
+        return;
+    }
+    let queued: Vec<u32> = scene
+        .tasks()
+        .filter(|(place, task)| {
+            let is_queued = task.waits_for.as_ref().is_some_and(|w| {
+                matches!(w.target, Target::Job { thread: None, executor: Some(id), .. } if id == executor.id)
+            });
+            is_queued && scene.is_still(*place) && !findings.explains(*place)
+        })
+        .map(|(place, _)| place)
+        .collect();
+    let jobs = executor.state.unfinished.filter(|n| *n > 0).map_or(queued.len(), |n| n as usize);
+    if queued.is_empty() {
+        return;
+    }
+    let mut lines: Vec<(String, &Thread, u32)> = Vec::new();
+    for worker in &workers {
+        let place = words::place(own_frame(&worker.stack));
+        match lines.iter_mut().find(|(known, ..)| *known == place) {
+            Some((.., count)) => *count += 1,
+            None => lines.push((place, worker, 1)),
+        }
+    }
+    lines.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
+    let is_default = scene.now.loops.iter().any(|l| l.executor == Some(executor.id));
+    let what = if is_default { "the loop's default executor" } else { "its executor" };
+    // The job that is not like those that fill the threads is the one that suffers.
+    let busy_tasks: Vec<&str> = workers
+        .iter()
+        .filter_map(|w| scene.index.get_task(w.job.as_ref()?.task?))
+        .filter_map(|t| Some(&*own_frame(&t.chain)?.function))
+        .collect();
+    let is_other = |task: &&u32| {
+        own_frame(&scene.task(**task).chain).is_some_and(|f| !busy_tasks.contains(&&*f.function))
+    };
+    let victim = *queued.iter().find(is_other).unwrap_or(&queued[0]);
+    let summary = format!(
+        "{} waits in {} for a job that is queued in {what}: all {} have been busy{} in {}, with {} behind them",
+        words::task(scene.task(victim)),
+        words::place(own_frame(&scene.task(victim).chain)),
+        amount(workers.len(), "thread"),
+        scene.for_interval(),
+        lines[0].0,
+        amount(jobs, "job"),
+    );
+    let mut pool = Evidence::new(
+        Role::Resource,
+        format!("{} of {most} threads busy, {} queued", workers.len(), amount(jobs, "job")),
+    );
+    pool.resource = Some(words::resource_ref(executor, None));
+    let mut found =
+        finding(CHECK.slug, Severity::Error, summary).evidence([scene.waits_evidence(victim), pool]);
+    for (_, worker, count) in lines.iter().take(6) {
+        let mut line =
+            Evidence::new(Role::Works, "keeps a thread of the executor busy").at(own_frame(&worker.stack));
+        line.thread = Some(words::thread_ref(worker));
+        line.task = worker.job.as_ref().and_then(|j| scene.index.get_task(j.task?)).map(words::task_ref);
+        line.count = (*count > 1).then_some(*count);
+        found.evidence.push(line);
+    }
+    let mut standing: Vec<u32> = queued.iter().copied().filter(|task| *task != victim).collect();
+    standing.extend(scene.behind(&queued));
+    found.consequences = scene.consequences(&standing);
+    // Those whose jobs keep the threads busy wait for themselves.
+    let busy: FxHashMap<_, _> = workers.iter().filter_map(|w| Some((w.job.as_ref()?.task?, ()))).collect();
+    let busy = busy.keys().filter_map(|id| scene.index.task(*id));
+    findings.add(
+        found
+            .advice("give slow jobs an executor of their own: `loop.run_in_executor(slow_jobs, …)`")
+            .advice("or raise `max_workers`; getaddrinfo() and to_thread() share the default executor"),
+        queued.into_iter().chain(standing).chain(busy),
+    );
+}

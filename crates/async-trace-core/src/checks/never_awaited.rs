@@ -1,0 +1,66 @@
+//! Coroutines that were created and never started: the `await` is missing.
+
+use super::words;
+use super::{Check, Findings, Scene, finding};
+use crate::diff::own_frame;
+use crate::finding::{Evidence, Role, Severity};
+use crate::snapshot::UnstartedCoroutine;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+pub(super) const CHECK: Check = Check {
+    slug: "never-awaited",
+    about: "coroutines were created and never started: an `await` is missing",
+    run,
+};
+
+fn run(scene: &Scene<'_>, findings: &mut Findings) {
+    // One that was created a moment ago is about to be awaited: it must have been there all the time.
+    let Some((_, earlier)) = scene.history.snapshots().split_last() else { return };
+    if !scene.time_passed() {
+        return;
+    }
+    let mut walked: Vec<FxHashSet<_>> = Vec::new();
+    for snapshot in earlier.iter().filter(|s| !s.coroutines.is_empty()) {
+        walked.push(snapshot.coroutines.iter().map(|c| (c.id, &*c.defined.function)).collect());
+    }
+    let seen_once = walked.is_empty();
+    let mut kinds: FxHashMap<_, Vec<&UnstartedCoroutine>> = FxHashMap::default();
+    for coroutine in &scene.now.coroutines {
+        if walked.iter().all(|then| then.contains(&(coroutine.id, &*coroutine.defined.function))) {
+            let at = coroutine.created.as_ref().and_then(|c| own_frame(&c.stack)).map(|f| f.line);
+            let kind = (&*coroutine.defined.function, &*coroutine.defined.file, at);
+            kinds.entry(kind).or_default().push(coroutine);
+        }
+    }
+    if seen_once && earlier.len() + 1 > 1 {
+        return;
+    }
+    let mut kinds: Vec<_> = kinds.into_iter().collect();
+    kinds.sort_unstable_by_key(|(kind, _)| *kind);
+    for ((function, ..), coroutines) in kinds {
+        let first = coroutines[0];
+        let n = coroutines.len();
+        let created = first.created.as_ref().and_then(|c| own_frame(&c.stack));
+        let site = created.map_or_else(String::new, |f| format!(", created in {},", words::place(Some(f))));
+        let kept = first.kept_by.as_ref().map_or_else(String::new, |k| {
+            format!("; {k} still refers to {}", if n == 1 { "it" } else { "one" })
+        });
+        let (noun, verb) = if n == 1 { ("coroutine", "was") } else { ("coroutines", "were") };
+        let summary = format!("{n} {noun} of {function}(){site} {verb} never awaited{kept}");
+        let mut lines = vec![Evidence::new(Role::Defined, "never started").at(Some(&first.defined))];
+        lines[0].count = (n > 1).then_some(n as u32);
+        if let Some(created) = created {
+            lines.push(Evidence::new(Role::Created, "created").at(Some(created)));
+        }
+        let mut found = finding(CHECK.slug, Severity::Warning, summary).evidence(lines);
+        if scene.history.interval_s == 0.0 {
+            found = found.doubt("they were looked at only once, and may be about to be awaited");
+        }
+        findings.add(
+            found
+                .advice(format!("write `await {function}(…)`, or start it with `asyncio.create_task(…)`"))
+                .advice("run with `python -X dev` or tracing on, to see where they are created"),
+            [],
+        );
+    }
+}

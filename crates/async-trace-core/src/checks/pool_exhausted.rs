@@ -1,0 +1,191 @@
+//! Tasks wait for a slot of a pool, limiter or semaphore, and nothing that has one moves.
+
+use super::words::{self, amount};
+use super::{Check, Findings, Scene, finding};
+use crate::diff::own_frame;
+use crate::finding::{Evidence, Finding, Role, Severity};
+use crate::snapshot::{Holder, Resource, ResourceKind, TaskState, Trust};
+use rustc_hash::FxHashMap;
+
+pub(super) const CHECK: Check = Check {
+    slug: "pool-exhausted",
+    about: "all slots of a pool or semaphore are taken by tasks that do not move, and others wait",
+    run,
+};
+
+fn run(scene: &Scene<'_>, findings: &mut Findings) {
+    if !scene.time_passed() {
+        return;
+    }
+    let mut waiters: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
+    for (place, task) in scene.tasks() {
+        if task.state == TaskState::Waiting
+            && let Some(waits) = &task.waits_for
+            && let Some(pool) = crate::graph::acquired(&scene.index, waits)
+        {
+            waiters.entry(pool).or_default().push(place);
+        }
+    }
+    let mut pools: Vec<(u32, Vec<u32>)> = waiters.into_iter().collect();
+    pools.sort_unstable();
+    for (pool, waiters) in pools {
+        let resource = &scene.now.resources[pool as usize];
+        if let Some(found) = exhausted(scene, resource, &waiters, findings) {
+            let holders = resource.holders.iter().filter_map(|h| scene.index.task(h.task?));
+            let behind = scene.behind(&waiters);
+            findings.add(found, waiters.into_iter().chain(holders).chain(behind));
+        }
+    }
+}
+
+fn exhausted(scene: &Scene<'_>, pool: &Resource, waiters: &[u32], findings: &Findings) -> Option<Finding> {
+    let state = &pool.state;
+    let full = match pool.kind {
+        ResourceKind::Semaphore => state.size.is_none_or(|free| free <= 0),
+        // A pool that may still grow makes its waiters wait for a connection to be made.
+        ResourceKind::Pool => state.capacity.is_none_or(|most| state.size.is_none_or(|size| size >= most)),
+        _ => return None,
+    };
+    let stays = |task: u32| {
+        let timeout_s = scene.task(task).waits_for.as_ref().and_then(|w| w.timeout_s);
+        scene.is_still(task) && timeout_s.is_none_or(|left| left > scene.config.patience_s || left < 0.0)
+    };
+    let standing: Vec<u32> =
+        waiters.iter().copied().filter(|t| stays(*t) && !findings.explains(*t)).collect();
+    let &first = standing.first()?;
+    if !full || !nothing_moves(scene, pool, waiters) {
+        return None;
+    }
+    let name =
+        scene.task(first).waits_for.as_ref().filter(|w| w.within.is_none()).and_then(|w| w.name.as_deref());
+    let what = words::resource(pool, name);
+    let place = words::place(own_frame(&scene.task(first).chain));
+    let alive: Vec<&Holder> =
+        pool.holders.iter().filter(|h| h.task.is_some() || h.thread.is_some()).collect();
+    let slots = state.capacity.filter(|n| *n > 0).map_or_else(
+        || "all slots are".to_owned(),
+        |n| if n == 1 { "its only slot is".to_owned() } else { format!("all {n} slots are") },
+    );
+    let who = match alive.first() {
+        Some(holder) => holder_words(scene, holder, alive.len()),
+        None => match pool.holders.first() {
+            Some(gone) => format!("taken in {} by tasks that have ended", words::place(gone.at.as_ref())),
+            None => "taken, but nobody alive was found who would give one back".to_owned(),
+        },
+    };
+    let n = amount(standing.len(), "task");
+    let waited = scene.waited(standing.len());
+    let summary = format!("{n} {waited} in {place} for a slot of {what}: {slots} {who}");
+    let mut lines = vec![scene.waits_evidence(first), fill(pool, waiters.len(), name)];
+    lines[0].count = (standing.len() > 1).then_some(standing.len() as u32);
+    lines.extend(holder_lines(scene, pool, name));
+    let mut found = finding(CHECK.slug, Severity::Error, summary).evidence(lines);
+    found.consequences = scene.consequences(&scene.behind(&standing));
+    let missing = state.capacity.map_or(0, |most| most - alive.len() as i64);
+    if alive.iter().any(|h| h.trust == Trust::Guessed) {
+        found = found.doubt("not every holder could be read from memory; some are inferred from code");
+    } else if alive.is_empty() || missing > 0 {
+        found = found.doubt("a holder that took its slot without `with` is not found");
+    } else if !alive.iter().all(|h| is_standing(scene, h)) {
+        found = found.doubt("a holder moved meanwhile");
+    }
+    if alive.is_empty() {
+        found = found.advice(
+            "find where a connection, response or slot is taken without `async with`, and is not closed on every way",
+        );
+    } else {
+        found = found.advice("bound what is done while the slot is held, by `asyncio.timeout(…)`");
+    }
+    Some(found.advice("give the acquisition a timeout, so that waiting ends in an error that names the pool"))
+}
+
+/// Whether neither the holders nor the waiters changed over the snapshots.
+fn nothing_moves(scene: &Scene<'_>, pool: &Resource, waiters: &[u32]) -> bool {
+    let holders = |r: &Resource| {
+        let mut ids: Vec<_> = r.holders.iter().map(|h| (h.task, h.thread)).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let now = holders(pool);
+    let same_holders = scene
+        .history
+        .snapshots()
+        .iter()
+        .all(|s| s.resources.iter().find(|r| r.id == pool.id).is_some_and(|r| holders(r) == now));
+    if !now.is_empty() {
+        return same_holders && pool.holders.iter().all(|h| is_standing(scene, h));
+    }
+    // Holders unknown: then nobody who waited at first may have got a slot since.
+    let Some(first) = scene.history.snapshots().first() else { return true };
+    let then = crate::index::Index::of(first);
+    let place = then.resource(pool.id);
+    let waited = first.tasks.iter().filter(|t| {
+        t.waits_for.as_ref().is_some_and(|w| place.is_some() && crate::graph::acquired(&then, w) == place)
+    });
+    same_holders
+        && waited.into_iter().all(|t| scene.index.task(t.id).is_some_and(|now| waiters.contains(&now)))
+}
+
+fn is_standing(scene: &Scene<'_>, holder: &Holder) -> bool {
+    match (holder.task.and_then(|id| scene.index.task(id)), holder.thread) {
+        (Some(task), _) => scene.is_still(task),
+        (None, Some(tid)) => {
+            scene.index.get_thread(tid).is_some_and(|t| scene.history.thread_stands_still(t))
+        }
+        _ => true,
+    }
+}
+
+fn holder_words(scene: &Scene<'_>, holder: &Holder, n: usize) -> String {
+    let place = words::place(holder.at.as_ref());
+    let Some(task) = holder.task.and_then(|id| scene.index.get_task(id)) else {
+        return format!("held in {place}");
+    };
+    let orphan = is_orphan(task);
+    if n > 1 {
+        return format!("held by {n} tasks, such as {} in {place}", words::task(task));
+    }
+    let nobody = if orphan { ", which nobody awaits" } else { "" };
+    format!("held by {} in {place}{nobody}", words::task(task))
+}
+
+/// A task that nobody awaits and that is not a server's own (whose outermost code is a library's).
+pub(super) fn is_orphan(task: &crate::snapshot::Task) -> bool {
+    task.awaited_by.is_empty() && task.chain.first().is_some_and(|f| f.origin == crate::frame::Origin::Own)
+}
+
+fn fill(pool: &Resource, waiters: usize, name: Option<&str>) -> Evidence {
+    let mut text = match (pool.kind, pool.state.size, pool.state.capacity) {
+        (ResourceKind::Semaphore, Some(free), Some(most)) => format!("{free} of {most} slots free"),
+        (_, Some(size), Some(most)) => format!("{size} of {most} connections"),
+        (_, None, Some(most)) => format!("{most} slots"),
+        _ => "full".to_owned(),
+    };
+    for detail in pool.state.details.iter().take(6) {
+        text.push_str(&format!(", {} = {}", detail.name, detail.value));
+    }
+    text.push_str(&format!(", {}", amount(waiters, "waiter")));
+    let mut line = Evidence::new(Role::Resource, text);
+    line.resource = Some(words::resource_ref(pool, name));
+    line
+}
+
+/// Each line that holds slots once, with what the holding task does there.
+fn holder_lines(scene: &Scene<'_>, pool: &Resource, name: Option<&str>) -> Vec<Evidence> {
+    let mut out: Vec<Evidence> = Vec::new();
+    for holder in &pool.holders {
+        let mut line = scene.holds_evidence(pool, holder, name);
+        if let Some(task) = holder.task.and_then(|id| scene.index.get_task(id)) {
+            let waits = task.waits_for.as_ref();
+            let doing = match waits {
+                _ if task.state != TaskState::Waiting => "it runs".to_owned(),
+                Some(_) => format!("it {}", scene.wait(waits)),
+                None => "it waits".to_owned(),
+            };
+            let nobody = if is_orphan(task) { "; nobody awaits it" } else { "" };
+            line.text = format!("{}; {doing}{nobody}", line.text).into();
+        }
+        words::add_line(&mut out, line, 8);
+    }
+    out
+}

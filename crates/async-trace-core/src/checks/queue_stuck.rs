@@ -1,0 +1,151 @@
+//! A full queue that nobody empties, or a `join()` that nobody works towards.
+
+use super::words::{self, amount};
+use super::{Check, Findings, Scene, finding};
+use crate::diff::own_frame;
+use crate::finding::{Evidence, Finding, Role, Severity};
+use crate::graph::Node;
+use crate::snapshot::{Resource, ResourceKind, Target, TaskState, Verb};
+
+pub(super) const CHECK: Check = Check {
+    slug: "queue-stuck",
+    about: "a full queue that nobody takes from, or a join() that nobody works towards",
+    run,
+};
+
+fn run(scene: &Scene<'_>, findings: &mut Findings) {
+    // Where every reference to the queue is known, nobody can take from it at all.
+    for (number, knot) in scene.graph.stuck.knots.iter().enumerate().filter(|(_, knot)| !knot.cycle) {
+        if let Node::Room(place) | Node::Done(place) = scene.graph.node(knot.nodes[0]) {
+            let queue = &scene.now.resources[place as usize];
+            let verb = match scene.graph.node(knot.nodes[0]) {
+                Node::Room(_) => Verb::Put,
+                _ => Verb::Join,
+            };
+            let doubt = scene.graph.is_uncertain(knot.nodes[0]).then_some("not every reference was followed");
+            let waiting = waiting(scene, queue, verb);
+            if let Some(found) =
+                describe(scene, queue, verb, &waiting, "nobody can reach it who would", doubt)
+            {
+                findings.add(found, waiting.into_iter().chain(scene.graph.behind(number).iter().copied()));
+            }
+        }
+    }
+    if !scene.time_passed() {
+        return;
+    }
+    for queue in scene.now.resources.iter().filter(|r| r.kind == ResourceKind::Queue && r.within.is_none()) {
+        for verb in [Verb::Put, Verb::Join] {
+            let waiting: Vec<u32> = waiting(scene, queue, verb);
+            let is_new = waiting.first().is_some_and(|t| scene.is_still(*t) && !findings.explains(*t));
+            if !is_new || !is_unchanged(scene, queue) {
+                continue;
+            }
+            let Some(why) = (if verb == Verb::Put { full(queue) } else { unjoined(scene, queue) }) else {
+                continue;
+            };
+            let doubt = Some("a task that would take from it may be busy elsewhere");
+            if let Some(found) = describe(scene, queue, verb, &waiting, why, doubt) {
+                let behind = scene.behind(&waiting);
+                findings.add(found, waiting.into_iter().chain(behind));
+            }
+        }
+    }
+}
+
+/// The tasks that wait for the queue by this call.
+fn waiting(scene: &Scene<'_>, queue: &Resource, verb: Verb) -> Vec<u32> {
+    let waits = |place: &u32| {
+        let task = scene.task(*place);
+        task.state == TaskState::Waiting
+            && task.waits_for.as_ref().is_some_and(|w| {
+                w.verb == verb && matches!(w.target, Target::Resource { id } if id == queue.id)
+            })
+    };
+    queue.waiters.iter().filter_map(|id| scene.index.task(*id)).filter(waits).collect()
+}
+
+fn is_unchanged(scene: &Scene<'_>, queue: &Resource) -> bool {
+    let key = |r: &Resource| (r.state.size, r.state.unfinished, r.state.getters);
+    let same = |r: Option<&Resource>| r.is_some_and(|r| key(r) == key(queue));
+    scene.history.snapshots().iter().all(|s| same(s.resources.iter().find(|r| r.id == queue.id)))
+}
+
+/// Items that were taken and are not done; nothing where this is not counted.
+fn in_hands(queue: &Resource) -> Option<i64> {
+    Some(queue.state.unfinished? - queue.state.size?)
+}
+
+/// Why nobody takes from a full queue. Whoever is at work on an item may come back for the next.
+fn full(queue: &Resource) -> Option<&'static str> {
+    let is_full = queue.state.capacity.is_some_and(|most| most > 0 && queue.state.size >= Some(most));
+    (is_full && queue.state.getters == Some(0) && in_hands(queue) == Some(0))
+        .then_some("nobody waits to take from it, and nobody is at work on an item of it")
+}
+
+/// Why a `join()` does not end.
+fn unjoined(scene: &Scene<'_>, queue: &Resource) -> Option<&'static str> {
+    let unfinished = queue.state.unfinished.filter(|n| *n > 0)?;
+    if queue.state.size? > 0 {
+        return (queue.state.getters == Some(0) && in_hands(queue) == Some(0))
+            .then_some("it has items, and nobody takes them");
+    }
+    // Empty, and items are not done: whoever took them has forgotten to say so, or is still at it.
+    let getters = waiting(scene, queue, Verb::Get);
+    let kind = |place: &u32| scene.task(*place).chain.first().map(|f| (&*f.function, &*f.file));
+    let known: Vec<_> = getters.iter().filter_map(kind).collect();
+    let is_at_work = |(place, task): (u32, &crate::snapshot::Task)| {
+        task.state != TaskState::Done
+            && kind(&place).is_some_and(|kind| known.contains(&kind))
+            && !getters.contains(&place)
+    };
+    let still = getters.iter().all(|t| scene.is_still(*t));
+    (unfinished > 0 && !getters.is_empty() && still && !scene.tasks().any(is_at_work))
+        .then_some("all who take from it are back at get(), but task_done() was not called for each item")
+}
+
+fn describe(
+    scene: &Scene<'_>,
+    queue: &Resource,
+    verb: Verb,
+    waiting: &[u32],
+    why: &str,
+    doubt: Option<&'static str>,
+) -> Option<Finding> {
+    let first = *waiting.first()?;
+    let name = scene.task(first).waits_for.as_ref().and_then(|w| w.name.as_deref());
+    let what = words::resource(queue, name);
+    let n = waiting.len();
+    let who = if n == 1 { words::task(scene.task(first)) } else { amount(n, "task") };
+    let waited = scene.waited(n);
+    let place = words::place(own_frame(&scene.task(first).chain));
+    let call = if verb == Verb::Put { "put() on the full" } else { "join() of" };
+    let summary = format!("{who} {waited} in {place} in {call} {what}: {why}");
+    let state = &queue.state;
+    let mut text = match (state.size, state.capacity) {
+        (Some(size), Some(most)) if most > 0 => format!("{size} of {most} items"),
+        (Some(size), _) => amount(size.unsigned_abs() as usize, "item"),
+        _ => "a queue".to_owned(),
+    };
+    text.push_str(&format!(", {}", amount(state.putters.unwrap_or(0) as usize, "putter")));
+    text.push_str(&format!(", {}", amount(state.getters.unwrap_or(0) as usize, "getter")));
+    if let Some(n) = state.unfinished {
+        text.push_str(&format!(", {n} unfinished"));
+    }
+    let mut fill = Evidence::new(Role::Resource, text);
+    fill.resource = Some(words::resource_ref(queue, name));
+    let mut found =
+        finding(CHECK.slug, Severity::Error, summary).evidence([scene.waits_evidence(first), fill]);
+    found.evidence[0].count = (n > 1).then_some(n as u32);
+    found.consequences = scene.consequences(&scene.behind(waiting));
+    if let Some(doubt) = doubt {
+        found = found.doubt(doubt);
+    }
+    Some(if verb == Verb::Put {
+        found.advice(
+            "find out why the task that takes from the queue has ended: it may have died of an exception",
+        )
+    } else {
+        found.advice("call task_done() in a `finally` for each item taken, and keep the consumers alive until join() returns")
+    })
+}

@@ -1,0 +1,204 @@
+//! A program that was told to end and waits: for connections, tasks or threads that do not.
+
+use super::words::{self, amount};
+use super::{Check, Findings, Scene, finding};
+use crate::diff::own_frame;
+use crate::finding::{Consequence, Evidence, Finding, Role, Severity};
+use crate::frame::{Frame, Origin};
+use crate::snapshot::{Target, Task, TaskState, Thread};
+
+pub(super) const CHECK: Check = Check {
+    slug: "shutdown-hang",
+    about: "a shutdown waits for connections, tasks or threads that do not end",
+    run,
+};
+
+fn run(scene: &Scene<'_>, findings: &mut Findings) {
+    if !scene.time_passed() {
+        return;
+    }
+    for (place, task) in scene.tasks() {
+        if let Some(frame) = shutdown_frame(scene, place, task)
+            && !findings.explains(place)
+        {
+            of_task(scene, place, frame, findings);
+        }
+    }
+    for thread in &scene.now.threads {
+        of_runner(scene, thread, findings);
+        of_interpreter(scene, thread, findings);
+    }
+}
+
+/// The frame of a shutdown that the task was in all the time.
+fn shutdown_frame<'a>(scene: &Scene<'_>, place: u32, task: &'a Task) -> Option<&'a Frame> {
+    let is_shutdown = |f: &&Frame| {
+        let name = f.function.rsplit('.').next().unwrap_or_default().trim_start_matches('_');
+        match f.origin {
+            Origin::Library => {
+                matches!(name, "shutdown" | "wait_closed" | "cleanup" | "graceful_shutdown" | "stop")
+            }
+            Origin::Stdlib => {
+                matches!(&*f.function, "Server.wait_closed") || name == "shutdown_default_executor"
+            }
+            // A function of this name may as well wait for the signal to begin.
+            Origin::Own => {
+                matches!(name, "shutdown" | "graceful_shutdown")
+                    && matches!(task.waits_for.as_ref().map(|w| &w.target), Some(Target::Tasks { .. }))
+            }
+        }
+    };
+    if task.state == TaskState::Done {
+        return None;
+    }
+    let frame = task.chain.iter().rfind(is_shutdown)?;
+    let same = |t: &Task| t.chain.iter().any(|f| f.function == frame.function && f.file == frame.file);
+    scene.history.oldest(place).is_some_and(same).then_some(frame)
+}
+
+/// Whether a task will not end by itself.
+fn stays(scene: &Scene<'_>, place: u32) -> bool {
+    let task = scene.task(place);
+    task.state == TaskState::Waiting
+        && scene.is_still(place)
+        && task.waits_for.as_ref().is_some_and(|w| {
+            w.timeout_s.is_none_or(|left| left > scene.config.patience_s)
+                && !matches!(w.target, Target::Timer { .. } | Target::Turn | Target::Tasks { .. })
+        })
+}
+
+fn of_task(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings) {
+    let task = scene.task(place);
+    let waits_for_me = scene.behind(&[place]);
+    let guilty: Vec<u32> = match task.waits_for.as_ref().map(|w| &w.target) {
+        Some(Target::Tasks { pending, .. }) => {
+            pending.iter().filter_map(|id| scene.index.task(*id)).filter(|t| stays(scene, *t)).collect()
+        }
+        // It polls, or waits for a future that the last of them completes: those that are left.
+        _ => scene
+            .tasks()
+            .filter(|(other, it)| {
+                *other != place
+                    && it.event_loop == task.event_loop
+                    && it.awaited_by.is_empty()
+                    && it.chain.iter().any(|f| f.origin == Origin::Own)
+                    && !waits_for_me.contains(other)
+                    && stays(scene, *other)
+            })
+            .map(|(other, _)| other)
+            .collect(),
+    };
+    let guilty: Vec<u32> = guilty.into_iter().filter(|t| !findings.explains(*t)).collect();
+    let threads: Vec<&Thread> = if frame.function.contains("shutdown_default_executor") {
+        scene.now.threads.iter().filter(|t| t.job.is_some() && scene.history.thread_stands_still(t)).collect()
+    } else {
+        Vec::new()
+    };
+    if guilty.is_empty() && threads.is_empty() {
+        return;
+    }
+    let waits = format!("{}() in {}", frame.function, words::task(task));
+    let mut found = describe(scene, &waits, &guilty, &threads);
+    let mut line = Evidence::new(Role::Caller, "waits for the others to end").at(Some(frame));
+    line.task = Some(words::task_ref(task));
+    found.evidence.push(line);
+    found.consequences = scene.consequences(&waits_for_me);
+    if !matches!(task.waits_for.as_ref().map(|w| &w.target), Some(Target::Tasks { .. })) && threads.is_empty()
+    {
+        found = found.doubt("it polls: that it waits for these tasks is inferred, not read");
+    }
+    findings.add(found, guilty.into_iter().chain([place]).chain(waits_for_me));
+}
+
+fn describe(scene: &Scene<'_>, waits: &str, guilty: &[u32], threads: &[&Thread]) -> Finding {
+    let where_ = match (guilty.first(), threads.first()) {
+        (Some(first), _) => {
+            let task = scene.task(*first);
+            format!(
+                "{} to end, which {} in {}",
+                amount(guilty.len(), "task"),
+                scene.wait(task.waits_for.as_ref()).replacen(
+                    "waits",
+                    if guilty.len() == 1 { "waits" } else { "wait" },
+                    1
+                ),
+                words::place(own_frame(&task.chain)),
+            )
+        }
+        (None, Some(first)) => format!(
+            "{} to end, which {} in {}",
+            amount(threads.len(), "thread"),
+            if threads.len() == 1 { "is" } else { "are" },
+            words::place(own_frame(&first.stack)),
+        ),
+        (None, None) => "others to end".to_owned(),
+    };
+    let summary = format!("{waits} {} for {where_}", scene.waited(1));
+    let mut lines: Vec<Evidence> = Vec::new();
+    for &place in guilty {
+        words::add_line(&mut lines, scene.waits_evidence(place), 6);
+    }
+    for thread in threads.iter().take(4) {
+        let mut line = Evidence::new(Role::Works, "does not end").at(own_frame(&thread.stack));
+        line.thread = Some(words::thread_ref(thread));
+        lines.push(line);
+    }
+    finding(CHECK.slug, Severity::Error, summary)
+        .evidence(lines)
+        .advice("end them when the shutdown begins: watch the server's shutdown signal in long-lived handlers, or cancel them")
+        .advice("bound the shutdown: uvicorn `--timeout-graceful-shutdown`, aiohttp `shutdown_timeout`, hypercorn `graceful_timeout`")
+}
+
+/// `asyncio.run()` has cancelled everything and waits for what does not end.
+fn of_runner(scene: &Scene<'_>, thread: &Thread, findings: &mut Findings) {
+    let ends = |t: &Thread| {
+        t.stack.iter().any(|f| f.function.ends_with("_cancel_all_tasks") && f.origin == Origin::Stdlib)
+    };
+    if thread.event_loop.is_none() || !scene.history.thread_always(thread.tid, |_, t| ends(t)) {
+        return;
+    }
+    let is_left = |(place, task): &(u32, &Task)| {
+        task.event_loop == thread.event_loop && !findings.explains(*place) && stays(scene, *place)
+    };
+    let guilty: Vec<u32> = scene.tasks().filter(is_left).map(|(place, _)| place).collect();
+    if guilty.is_empty() {
+        return;
+    }
+    let found = describe(scene, "asyncio.run() has cancelled all tasks and", &guilty, &[]);
+    let found = found.doubt("they may still be cleaning up");
+    let behind = scene.behind(&guilty);
+    findings.add(found, guilty.into_iter().chain(behind));
+}
+
+/// The interpreter ends and waits for threads.
+fn of_interpreter(scene: &Scene<'_>, thread: &Thread, findings: &mut Findings) {
+    let ends = |t: &Thread| {
+        t.stack.iter().any(|f| {
+            f.origin == Origin::Stdlib
+                && (&*f.function == "_python_exit" && f.file.ends_with("concurrent/futures/thread.py")
+                    || &*f.function == "_shutdown" && f.file.ends_with("threading.py"))
+        })
+    };
+    if !scene.history.thread_always(thread.tid, |_, t| ends(t)) {
+        return;
+    }
+    let left: Vec<&Thread> = scene
+        .now
+        .threads
+        .iter()
+        .filter(|t| t.tid != thread.tid && t.stack.iter().any(|f| f.origin == Origin::Own))
+        .filter(|t| scene.history.thread_stands_still(t))
+        .collect();
+    let Some(first) = left.first() else { return };
+    let mut found = describe(scene, "the interpreter is ending and", &[], &left);
+    found.consequences.push(Consequence {
+        count: 1,
+        tasks: Vec::new(),
+        function: None,
+        file: None,
+        line: None,
+        text: format!("thread {} cannot end the process before thread {} ends", thread.name, first.name)
+            .into(),
+    });
+    findings.add(found.doubt("a daemon thread is not waited for, and looks the same"), []);
+}

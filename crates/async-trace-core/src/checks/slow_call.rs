@@ -1,0 +1,230 @@
+//! A call to a database or another service that does not come back, made on behalf of someone who waits.
+//!
+//! Waiting is what asyncio programs do all day, so this check accuses only waits that are meant to be
+//! short: a request in flight that keeps a connection, a client's request, or siblings that are done
+//! waiting. Whoever listens (websockets, subscriptions, long polls, consumers) is left alone.
+
+use super::words::{self, amount};
+use super::{Check, Findings, Scene, finding};
+use crate::diff::own_frame;
+use crate::finding::{Evidence, Role, Severity};
+use crate::frame::{Frame, Origin};
+use crate::snapshot::{ResourceKind, Target, Task, TaskState, Verb};
+
+pub(super) const CHECK: Check = Check {
+    slug: "slow-call",
+    about: "a call to a database or service does not come back, and a request waits for it",
+    run,
+};
+
+/// Calls that send something and wait for the answer.
+const ASKS: &[&str] = &[
+    "execute",
+    "executemany",
+    "fetch",
+    "fetchrow",
+    "fetchval",
+    "fetchone",
+    "fetchall",
+    "fetchmany",
+    "query",
+    "request",
+    "send",
+    "get",
+    "post",
+    "put",
+    "patch",
+    "delete",
+    "head",
+    "options",
+    "connect",
+    "login",
+    "commit",
+    "rollback",
+    "begin",
+    "call",
+    "command",
+    "invoke",
+    "publish",
+    "find",
+    "insert",
+    "update",
+    "aggregate",
+    "scalar",
+    "scalars",
+    "copy",
+    "handshake",
+    "ping",
+    "aenter",
+];
+
+/// Calls that wait for whatever comes, whenever it comes.
+const LISTENS: &[&str] = &[
+    "receive",
+    "recv",
+    "listen",
+    "listener",
+    "subscribe",
+    "poll",
+    "polling",
+    "watch",
+    "watcher",
+    "stream",
+    "iter",
+    "next",
+    "anext",
+    "consume",
+    "consumer",
+    "notifications",
+    "notifies",
+    "notify",
+    "events",
+    "event",
+    "updates",
+    "accept",
+    "serve",
+    "forever",
+    "messages",
+    "message",
+    "getmany",
+    "getone",
+    "blpop",
+    "brpop",
+    "xread",
+    "xreadgroup",
+    "pull",
+    "wait",
+    "monitor",
+    "tail",
+    "follow",
+    "pubsub",
+    "longpoll",
+    "worker",
+    "keepalive",
+    "heartbeat",
+];
+
+fn run(scene: &Scene<'_>, findings: &mut Findings) {
+    if !scene.time_passed() {
+        return;
+    }
+    for (place, task) in scene.tasks() {
+        if findings.explains(place) || task.state != TaskState::Waiting || !scene.is_still(place) {
+            continue;
+        }
+        let Some(on_behalf) = on_behalf(scene, task) else { continue };
+        if !is_call(scene, task) {
+            continue;
+        }
+        let frame = own_frame(&task.chain);
+        let api = api(&task.chain).next().map_or_else(String::new, |f| format!(" in {}()", f.function));
+        let summary = format!(
+            "{} {} in {}{api}: it {}{on_behalf}",
+            words::task(task),
+            scene.waited(1),
+            words::place(frame),
+            scene.wait(task.waits_for.as_ref()),
+        );
+        let mut lines = vec![scene.waits_evidence(place)];
+        let behind = scene.behind(&[place]);
+        lines.extend(behind.iter().take(4).map(|t| scene.waits_evidence(*t)));
+        for hold in &task.holds {
+            if let Some(resource) = scene.index.get_resource(hold.resource) {
+                let holder = resource.holders.iter().find(|h| h.task == Some(task.id));
+                lines.extend(holder.map(|h| scene.holds_evidence(resource, h, hold.name.as_deref())));
+            }
+        }
+        for task in std::iter::once(place).chain(behind.iter().copied()).map(|t| scene.task(t)) {
+            if let Some(left) = task.waits_for.as_ref().and_then(|w| w.timeout_s) {
+                let text = format!("a timeout ends this in {}", words::seconds(left));
+                let mut line = Evidence::new(Role::Timeout, text);
+                line.task = Some(words::task_ref(task));
+                lines.push(line);
+            }
+        }
+        let mut found = finding(CHECK.slug, Severity::Warning, summary).evidence(lines);
+        found.consequences = scene.consequences(&behind);
+        let found = found
+            .doubt("it may just take its time")
+            .advice(
+                "look at the other end: a slow query, a lock in the database, a service that does not answer",
+            )
+            .advice("bound the call by `asyncio.timeout(…)` or the client's own timeout");
+        findings.add_alike(words::place(frame), found, [place].into_iter().chain(behind));
+    }
+}
+
+/// The library's functions that the user's innermost line called, outermost first.
+fn api(chain: &[Frame]) -> impl Iterator<Item = &Frame> {
+    let below = chain.iter().rposition(|f| f.origin == Origin::Own).map_or(chain.len(), |at| at + 1);
+    chain[below..].iter()
+}
+
+/// Whether the wait is a request in flight, by its nature or by the names of the functions called.
+fn is_call(scene: &Scene<'_>, task: &Task) -> bool {
+    let Some(waits) = &task.waits_for else { return false };
+    if waits.timeout_s.is_some_and(|left| (0.0..=scene.config.patience_s).contains(&left)) {
+        return false;
+    }
+    let has_own = task.chain.iter().any(|f| f.origin == Origin::Own);
+    match (&waits.target, waits.verb) {
+        (Target::File { .. }, Verb::Connect) => return has_own,
+        (Target::File { .. } | Target::Future { .. } | Target::Unknown { .. }, _) => {}
+        // Clients built on anyio wait for their answers in events.
+        (Target::Resource { id }, _) => {
+            let kind = scene.index.get_resource(*id).map(|r| r.kind);
+            if kind != Some(ResourceKind::Event) {
+                return false;
+            }
+        }
+        _ => return false,
+    }
+    let own = task.chain.iter().rfind(|f| f.origin == Origin::Own);
+    let Some(own) = own else { return false };
+    let own_words = words_of(&own.function).chain(own.source.iter().flat_map(|s| words_of(s)));
+    let called: Vec<&Frame> = api(&task.chain).take(2).collect();
+    let mut asks = false;
+    for word in called.iter().flat_map(|f| words_of(f.function.rsplit('.').next().unwrap_or_default())) {
+        if is_one_of(word, LISTENS) {
+            return false;
+        }
+        asks |= is_one_of(word, ASKS);
+    }
+    asks && !own_words.into_iter().any(|word| is_one_of(word, LISTENS))
+}
+
+fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+fn is_one_of(word: &str, list: &[&str]) -> bool {
+    list.iter().any(|known| known.eq_ignore_ascii_case(word))
+}
+
+/// Who suffers from the wait; nothing if nobody is known to.
+fn on_behalf(scene: &Scene<'_>, task: &Task) -> Option<String> {
+    let pool = task.holds.iter().filter_map(|h| scene.index.get_resource(h.resource));
+    let pool = pool.into_iter().find(|r| matches!(r.kind, ResourceKind::Pool));
+    if let Some(pool) = pool {
+        return Some(format!("; meanwhile it keeps a slot of {}", words::resource(pool, None)));
+    }
+    let is_request = |t: &Task| {
+        t.connection.as_ref().is_some_and(|c| !c.closed)
+            || t.chain.first().is_some_and(|f| f.origin == Origin::Library)
+    };
+    if is_request(task) {
+        return Some(String::new());
+    }
+    for awaiter in task.awaited_by.iter().filter_map(|a| scene.index.get_task(a.task)) {
+        if let Some(Target::Tasks { done, .. }) = awaiter.waits_for.as_ref().map(|w| &w.target)
+            && *done > 0
+        {
+            let done = amount(*done as usize, "other");
+            return Some(format!("; {} waits for it, with {done} done", words::task(awaiter)));
+        }
+        if is_request(awaiter) {
+            return Some(format!("; {} waits for it", words::task(awaiter)));
+        }
+    }
+    None
+}

@@ -1,0 +1,126 @@
+//! A task that holds a lock and does not move, with others behind it.
+
+use super::words::{self, amount};
+use super::{Check, Findings, Scene, finding};
+use crate::diff::own_frame;
+use crate::finding::{Finding, Severity};
+use crate::snapshot::{Holder, Resource, ResourceKind, Target, TaskState, Trust};
+
+pub(super) const CHECK: Check = Check {
+    slug: "stuck-task",
+    about: "a task holds a lock and does not move, with others waiting behind it",
+    run,
+};
+
+fn run(scene: &Scene<'_>, findings: &mut Findings) {
+    if !scene.time_passed() {
+        return;
+    }
+    for lock in &scene.now.resources {
+        let is_lock =
+            matches!(lock.kind, ResourceKind::Lock | ResourceKind::Condition | ResourceKind::Manager);
+        let Some(holder) = lock.holders.first().filter(|_| is_lock) else { continue };
+        let waiters: Vec<u32> = lock
+            .waiters
+            .iter()
+            .filter_map(|id| scene.index.task(*id))
+            .filter(|t| acquires(scene, *t, lock))
+            .collect();
+        let Some(&first) = waiters.first() else { continue };
+        if !scene.is_still(first) || findings.explains(first) || !held_all_the_time(scene, lock, holder) {
+            continue;
+        }
+        let Some((root, place)) = root(scene, holder) else { continue };
+        if place.is_some_and(|place| findings.explains(place)) {
+            continue;
+        }
+        let found = describe(scene, lock, holder, root, &waiters);
+        let behind = scene.behind(&waiters);
+        let holder = holder.task.and_then(|id| scene.index.task(id));
+        findings.add(found, waiters.into_iter().chain(behind).chain(holder).chain(place));
+    }
+}
+
+fn acquires(scene: &Scene<'_>, place: u32, lock: &Resource) -> bool {
+    let task = scene.task(place);
+    task.state == TaskState::Waiting
+        && task.waits_for.as_ref().is_some_and(|w| {
+            let ends_soon = w.timeout_s.is_some_and(|left| (0.0..=scene.config.patience_s).contains(&left));
+            !ends_soon && matches!(w.target, Target::Resource { id } if id == lock.id)
+        })
+}
+
+/// Whether the same task held it at the same line, at the same wait, in all snapshots.
+fn held_all_the_time(scene: &Scene<'_>, lock: &Resource, holder: &Holder) -> bool {
+    let Some(place) = holder.task.and_then(|id| scene.index.task(id)) else { return false };
+    scene.task(place).state == TaskState::Waiting
+        && scene.is_still(place)
+        && scene.history.snapshots().iter().all(|s| {
+            let then = s.resources.iter().find(|r| r.id == lock.id);
+            then.is_some_and(|r| r.holders.first().is_some_and(|h| h.task == holder.task))
+        })
+}
+
+/// What the holder waits for in the end, through further tasks and locks; nothing if a timeout on the
+/// way ends it soon.
+fn root(scene: &Scene<'_>, holder: &Holder) -> Option<(String, Option<u32>)> {
+    let mut at = holder.task.and_then(|id| scene.index.task(id));
+    let mut words = String::new();
+    for _ in 0..32 {
+        let Some(place) = at else { break };
+        let task = scene.task(place);
+        let timeout_s = task.waits_for.as_ref().and_then(|w| w.timeout_s);
+        if timeout_s.is_some_and(|left| (0.0..=scene.config.patience_s).contains(&left)) {
+            return None;
+        }
+        words = scene.doing(task);
+        let next = match task.waits_for.as_ref().map(|w| &w.target) {
+            Some(Target::Tasks { pending, .. }) => pending.first().copied(),
+            Some(Target::Resource { id }) => {
+                scene.index.get_resource(*id).and_then(|r| r.holders.first()).and_then(|h| h.task)
+            }
+            _ => None,
+        };
+        match next.and_then(|id| scene.index.task(id)) {
+            Some(next) => at = Some(next),
+            None => break,
+        }
+    }
+    Some((words, at))
+}
+
+fn describe(scene: &Scene<'_>, lock: &Resource, holder: &Holder, root: String, waiters: &[u32]) -> Finding {
+    let name = scene.task(waiters[0]).waits_for.as_ref().and_then(|w| w.name.as_deref());
+    let what = words::resource(lock, name);
+    let task = holder.task.and_then(|id| scene.index.get_task(id));
+    let who = task.map_or_else(|| "somebody".to_owned(), words::task);
+    let nobody =
+        task.filter(|t| super::pool_exhausted::is_orphan(t)).map_or("", |_| ", which nobody awaits,");
+    let others = if waiters.len() == 1 {
+        "1 task waits".to_owned()
+    } else {
+        format!("{} wait", amount(waiters.len(), "task"))
+    };
+    let summary = format!(
+        "{who}{nobody} has held {what} in {}{}, where it {root}; {others} for the lock in {}",
+        words::place(holder.at.as_ref()),
+        scene.for_interval(),
+        words::place(own_frame(&scene.task(waiters[0]).chain)),
+    );
+    let mut lines = Vec::new();
+    if let Some(place) = holder.task.and_then(|id| scene.index.task(id)) {
+        lines.push(scene.holds_evidence(lock, holder, name));
+        lines.push(scene.waits_evidence(place));
+    }
+    let mut waiting = scene.waits_evidence(waiters[0]);
+    waiting.count = (waiters.len() > 1).then_some(waiters.len() as u32);
+    lines.push(waiting);
+    let mut found = finding(CHECK.slug, Severity::Warning, summary).evidence(lines);
+    found.consequences = scene.consequences(&scene.behind(waiters));
+    if holder.trust == Trust::Guessed {
+        found = found.doubt("who holds the lock is inferred from code, not read");
+    }
+    found
+        .advice("do not wait for the network or another slow thing while holding a lock")
+        .advice("or bound it by `asyncio.timeout(…)`")
+}

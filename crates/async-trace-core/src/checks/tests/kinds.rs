@@ -1,0 +1,267 @@
+//! `swallowed-cancel`, `lost-timeout`, `child-stuck`, `never-wakes`, `task-leak`, `task-flood`, `never-awaited`.
+
+use super::{Config, after_two_seconds, at_once, changed, run, told};
+use crate::fixture::snapshot;
+use insta::assert_snapshot;
+
+const SWALLOWED: &str = "
+task poller cancelling 1 handling nothing
+  poll app.py:23
+  lib AsyncClient.get httpx/client.py:1768
+  waits read tcp 9
+task main
+  main app.py:36
+  std TaskGroup.__aexit__ asyncio/taskgroups.py:94
+  waits task_group tasks poller done 1
+";
+
+#[test]
+fn a_retry_loop_that_swallows_its_cancellation() {
+    assert_snapshot!(after_two_seconds(SWALLOWED), @"
+    0 swallowed-cancel (error, proven): task poller was cancelled once and goes on in poll() at app.py:23: poll() or what it calls caught the cancellation and did not raise it again; task main waits for it to end
+      waits task poller poll app.py:23: reads from tcp socket (fd 9)
+      waits task main main app.py:36: waits for task poller (1 is done)
+      => 1 [main] waits for task poller (1 is done) in main app.py:36
+      try look in poll() for `except BaseException`, a bare `except:`, or `except CancelledError` without `raise`
+      try catch `Exception` instead, which leaves cancellations alone
+    ");
+}
+
+#[test]
+fn a_task_that_cleans_up_is_on_its_way_out() {
+    assert_eq!(
+        after_two_seconds(&SWALLOWED.replace("handling nothing", "handling CancelledError")),
+        "healthy"
+    );
+    assert_eq!(at_once(SWALLOWED), "healthy");
+    assert_eq!(changed(&SWALLOWED.replace("cancelling 1 ", ""), SWALLOWED), "healthy");
+}
+
+#[test]
+fn without_a_look_at_what_it_handles_it_is_only_suspected() {
+    let text = SWALLOWED.replace(" handling nothing", "");
+    assert!(after_two_seconds(&text).contains("swallowed-cancel (error, suspected)"));
+    assert_eq!(changed(&text.replace("app.py:23", "app.py:25"), &text), "healthy");
+}
+
+#[test]
+fn a_group_that_waits_for_its_cancelled_children_is_not_to_blame() {
+    let text = SWALLOWED.replace("task main", "task main cancelling 1 handling nothing");
+    assert!(!after_two_seconds(&text).contains("task main was cancelled"));
+}
+
+#[test]
+fn a_timeout_that_was_swallowed() {
+    let text = "
+task request handling nothing
+  fetch app.py:9
+  waits read tcp 9 timeout -4
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 lost-timeout (error, proven): the timeout around fetch() at app.py:9 in task request passed 4.0 s ago, and the wait still lasts: its cancellation was swallowed
+      waits task request fetch app.py:9: reads from tcp socket (fd 9)
+      timeout task request: its timeout is 4.0 s overdue
+      try look in fetch() and what it calls for `except BaseException`, a bare `except:`, or `except CancelledError` without `raise`
+    ");
+    assert_eq!(after_two_seconds(&text.replace("handling nothing", "handling CancelledError")), "healthy");
+    assert_eq!(after_two_seconds(&text.replace("timeout -4", "timeout -0.1")), "healthy");
+    assert!(
+        !at_once(&format!("loop main busy turn 5\nthread 4711 M loop main\n  f app.py:1\n{text}"))
+            .contains("lost-timeout")
+    );
+}
+
+#[test]
+fn a_child_that_writes_into_a_pipe_nobody_reads() {
+    let text = "
+task convert
+  convert app.py:9
+  std Process.wait asyncio/subprocess.py:137
+  waits wait child 4800 \"ffmpeg -i in.mp4\" sleeping syscall write pipe 1 end 7 unserved
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 child-stuck (error, proven): task convert waits in convert() at app.py:9 for child process 4800 (ffmpeg -i in.mp4), which is blocked writing into a pipe that nobody reads here
+      waits task convert convert app.py:9: waits for child process 4800
+      child: child process 4800 (ffmpeg -i in.mp4) is blocked writing into a pipe that nobody reads here; this process has the other end as fd 7
+      try read its output while it runs: `await process.communicate()` instead of `await process.wait()`
+    ");
+    assert_eq!(at_once(text), "healthy");
+    assert_eq!(after_two_seconds(&text.replace("unserved", "served")), "healthy");
+    assert_eq!(after_two_seconds(&text.replace("syscall write pipe 1 end 7 unserved", "")), "healthy");
+    assert!(
+        after_two_seconds(&text.replace("sleeping syscall write pipe 1 end 7 unserved", "dead"))
+            .contains("has ended already")
+    );
+}
+
+#[test]
+fn a_future_that_nobody_can_complete() {
+    let text = "
+task request
+  ask app.py:9
+  waits await future asyncio.Future 1 unreachable
+task main
+  main app.py:20
+  waits await task request
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 never-wakes (error, proven): task request will never go on: in ask() at app.py:9 it awaits a Future that nothing else in the process refers to
+      waits task request ask app.py:9: waits for a Future
+      => 1 [main] waits for task request in main app.py:20
+      try find who should have completed it: a callback that was never registered, or an object that was dropped
+    ");
+    assert!(
+        after_two_seconds(&text.replace("unreachable", "unreachable?"))
+            .contains("never-wakes (error, suspected)")
+    );
+    assert_eq!(after_two_seconds(&text.replace(" unreachable", "")), "healthy");
+}
+
+#[test]
+fn an_event_that_only_stuck_tasks_can_set() {
+    let text = "
+event ready unset reached
+  user task a a app.py:1
+  user task b b app.py:5
+event done unset reached
+  user task a a app.py:1
+task a
+  a app.py:1
+  waits wait ready
+task b
+  b app.py:5
+  waits wait done
+";
+    // a waits for b, and b for a: who knows both ends sees the circle.
+    assert!(at_once(text).contains("deadlock"));
+    let other =
+        text.replace("event ready unset reached", "event ready unset reached\n  other \"module app: ready\"");
+    assert_eq!(at_once(&other), "healthy");
+}
+
+#[test]
+fn an_idle_consumer_of_its_own_queue_is_no_error() {
+    assert_eq!(
+        after_two_seconds(
+            "
+queue jobs 0/0 reached
+  user task consumer consume app.py:3
+task consumer
+  consume app.py:3
+  waits get jobs
+"
+        ),
+        "healthy"
+    );
+}
+
+fn handlers(n: usize, words: &str) -> String {
+    format!(
+        "queue q 0/0\ntask ws x{n} {words}\n  lib run_asgi uvicorn/ws.py:9\n  send_updates app.py:24\n  waits get q\n"
+    )
+}
+
+#[test]
+fn handlers_whose_clients_are_gone() {
+    assert_snapshot!(after_two_seconds(&handlers(30, "disconnected")), @"
+    0 task-leak (warning, proven): 30 tasks wait in send_updates() at app.py:24 although the clients they serve have disconnected
+      waits ×30 task ws-1 send_updates app.py:24: waits in get() of Queue `q`
+      connection: its client connection is closed
+      try end the task with its client: run it beside the receiving side in a TaskGroup, so that one ends the other
+      try or bound the wait, and look whether the client is still there
+    ");
+    assert_eq!(after_two_seconds(&handlers(30, "connected")), "healthy");
+    assert_eq!(after_two_seconds(&handlers(3, "disconnected")), "healthy");
+}
+
+#[test]
+fn many_tasks_that_nothing_will_wake() {
+    let mut text = String::new();
+    for n in 0..20 {
+        text.push_str(&format!(
+            "queue q{n} 0/0 reached\n  user task t{n} send app.py:7\ntask t{n}\n  send app.py:7\n  waits get q{n}\n"
+        ));
+    }
+    let told = after_two_seconds(&text);
+    assert!(told.starts_with("0 task-leak (warning, proven): 20 tasks wait in send() at app.py:7 for what nobody can ever bring"), "{told}");
+}
+
+fn grown(sizes: &[usize]) -> String {
+    let snapshots: Vec<_> = sizes
+        .iter()
+        .enumerate()
+        .map(|(i, n)| {
+            let mut s = snapshot(&format!("event e unset\ntask t x{n}\n  watch app.py:7\n  waits wait e\n"));
+            s.capture.time_s += i as f64;
+            s
+        })
+        .collect();
+    told(&run(&snapshots.iter().collect::<Vec<_>>(), &Config::default()))
+}
+
+#[test]
+fn tasks_that_only_grow_in_number() {
+    assert_snapshot!(grown(&[200, 210, 220]), @"
+    0 task-leak (warning, suspected): 220 tasks wait in watch() at app.py:7, 20 more than 2.0 s ago, and none of them has ended since
+      waits ×220 task t-1 watch app.py:7: waits for Event `e`
+      ? they may end later: the interval was short
+      try end the task with its client: run it beside the receiving side in a TaskGroup, so that one ends the other
+      try or bound the wait, and look whether the client is still there
+    ");
+    assert_eq!(grown(&[200, 200, 220]), "healthy");
+    assert_eq!(grown(&[10, 20, 30]), "healthy");
+    assert_eq!(grown(&[200, 201, 202]), "healthy");
+}
+
+#[test]
+fn a_task_for_each_message() {
+    let text = "
+lock sink
+task writer
+  store app.py:12
+  holds sink
+  waits sleep timer 0.01
+task msg x3000
+  on_message app.py:20
+  store app.py:11
+  waits acquire sink as self.lock
+  created consume app.py:25
+";
+    assert_snapshot!(at_once(text), @"
+    0 task-flood (warning, proven): 3000 tasks of on_message(), created in consume() at app.py:25, exist at once: most wait for Lock `self.lock` in store() at app.py:11
+      waits ×3000 task msg-1 store app.py:11: waits for Lock `self.lock`
+      created consume app.py:25: created
+      try bound how many are created: a fixed number of workers on a queue, or a semaphore around *creating* them
+    ");
+    assert_eq!(at_once(&text.replace("x3000", "x300")), "healthy");
+}
+
+#[test]
+fn ten_thousand_idle_handlers_are_no_flood() {
+    assert_eq!(at_once("task ws x10000\n  handler app.py:3\n  waits read tcp 9"), "healthy");
+    assert_eq!(at_once("task cron x10000\n  job app.py:3\n  waits sleep timer 100"), "healthy");
+}
+
+#[test]
+fn coroutines_that_were_never_started() {
+    let text = "
+unstarted register app.py:22 kept \"app['pending']\"
+  created register_routes app.py:26 origin
+unstarted register app.py:22 kept \"app['pending']\"
+  created register_routes app.py:26 origin
+unstarted ping ws.py:5
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 never-awaited (warning, proven): 1 coroutine of ping() was never awaited
+      defined ping ws.py:5: never started
+      try write `await ping(…)`, or start it with `asyncio.create_task(…)`
+      try run with `python -X dev` or tracing on, to see where they are created
+    1 never-awaited (warning, proven): 2 coroutines of register(), created in register_routes() at app.py:26, were never awaited; app['pending'] still refers to one
+      defined ×2 register app.py:22: never started
+      created register_routes app.py:26: created
+      try write `await register(…)`, or start it with `asyncio.create_task(…)`
+      try run with `python -X dev` or tracing on, to see where they are created
+    ");
+    assert_eq!(at_once(text), "healthy");
+    assert_eq!(changed("unstarted fetch app.py:3\n", "unstarted other app.py:9\n"), "healthy");
+}

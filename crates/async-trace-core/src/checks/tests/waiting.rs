@@ -1,0 +1,314 @@
+//! `pool-exhausted`, `queue-stuck`, `stuck-task`, `slow-call`, `shutdown-hang`.
+
+use super::{after_two_seconds, at_once, changed};
+use insta::assert_snapshot;
+
+const ORPHAN: &str = "
+pool db 1/1 as app.pool
+task Task-9
+  finalize_trace chat.py:25
+  holds db taken 24
+  lib Connection.execute asyncpg/connection.py:350
+  waits await unknown asyncpg.protocol.BaseProtocol
+task Task-12
+  lib RequestHandler.start aiohttp/web_protocol.py:600
+  list_chats chat.py:37
+  waits acquire db
+task Task-13
+  lib RequestHandler.start aiohttp/web_protocol.py:600
+  list_chats chat.py:37
+  waits acquire db
+";
+
+#[test]
+fn an_orphan_keeps_the_only_connection() {
+    assert_snapshot!(after_two_seconds(ORPHAN), @"
+    0 pool-exhausted (error, proven): 2 tasks have waited for at least 2.0 s in list_chats() at chat.py:37 for a slot of asyncpg Pool `app.pool`: its only slot is held by task Task-9 in finalize_trace() at chat.py:25, which nobody awaits
+      waits ×2 task Task-12 list_chats chat.py:37: waits for asyncpg Pool `app.pool`
+      resource: 1 of 1 connections, 2 waiters
+      holds task Task-9 finalize_trace chat.py:25: holds asyncpg Pool `app.pool`, taken at line 24; it waits for an asyncpg BaseProtocol; nobody awaits it
+      try bound what is done while the slot is held, by `asyncio.timeout(…)`
+      try give the acquisition a timeout, so that waiting ends in an error that names the pool
+    ");
+}
+
+#[test]
+fn a_pool_whose_holders_change_is_in_use() {
+    assert_eq!(at_once(ORPHAN), "healthy");
+    assert_eq!(changed(&ORPHAN.replace("chat.py:25", "chat.py:26"), ORPHAN), "healthy");
+    let other = ORPHAN.replace("task Task-9\n", "task Task-8\n");
+    assert_eq!(changed(&other, ORPHAN), "healthy");
+}
+
+#[test]
+fn connections_that_were_never_given_back() {
+    let text = "
+pool http 2/2 type httpcore.AsyncConnectionPool as client
+event e1 unset within http
+event e2 unset within http
+task report-1
+  report app.py:29
+  lib AsyncConnectionPool.handle_async_request httpcore/pool.py:200
+  waits acquire e1 within http
+task report-2
+  report app.py:29
+  lib AsyncConnectionPool.handle_async_request httpcore/pool.py:200
+  waits acquire e2 within http
+task main
+  main app.py:40
+  waits task_group tasks report-1 report-2
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 pool-exhausted (error, suspected): 2 tasks have waited for at least 2.0 s in report() at app.py:29 for a slot of httpcore AsyncConnectionPool `client`: all 2 slots are taken, but nobody alive was found who would give one back
+      waits ×2 task report-1 report app.py:29: waits for httpcore AsyncConnectionPool `client`
+      resource: 2 of 2 connections, 2 waiters
+      => 1 [main] waits for 2 tasks in main app.py:40
+      ? a holder that took its slot without `with` is not found
+      try find where a connection, response or slot is taken without `async with`, and is not closed on every way
+      try give the acquisition a timeout, so that waiting ends in an error that names the pool
+    ");
+    assert_eq!(at_once(text), "healthy");
+    let then = text.replace("task report-1\n", "task report-0\n").replace("tasks report-1", "tasks report-0");
+    let then = then.replace(
+        "task report-0\n",
+        "task gone\n  report app.py:29\n  waits acquire e1 within http\ntask report-0\n",
+    );
+    assert!(!changed(&then, text).contains("pool-exhausted"));
+}
+
+#[test]
+fn a_semaphore_that_nobody_releases() {
+    assert_snapshot!(after_two_seconds("
+semaphore slots 0/2 as self._slots
+task download-1
+  Downloader.download load.py:12
+  holds slots taken 11
+  Downloader.read_body load.py:16
+  waits await future asyncio.Future 1
+task download-2
+  Downloader.download load.py:12
+  holds slots taken 11
+  Downloader.read_body load.py:16
+  waits await future asyncio.Future 2
+task late x5
+  Downloader.download load.py:11
+  waits acquire slots
+"), @"
+    0 pool-exhausted (error, proven): 5 tasks have waited for at least 2.0 s in Downloader.download() at load.py:11 for a slot of Semaphore `self._slots`: all 2 slots are held by 2 tasks, such as task download-1 in Downloader.download() at load.py:12
+      waits ×5 task late-1 Downloader.download load.py:11: waits for Semaphore `self._slots`
+      resource: 0 of 2 slots free, 5 waiters
+      holds ×2 task download-1 Downloader.download load.py:12: holds Semaphore `self._slots`, taken at line 11; it waits for a Future; nobody awaits it
+      try bound what is done while the slot is held, by `asyncio.timeout(…)`
+      try give the acquisition a timeout, so that waiting ends in an error that names the pool
+    ");
+}
+
+#[test]
+fn waiters_whose_timeout_is_near_are_left_alone() {
+    let text = ORPHAN.replace("waits acquire db", "waits acquire db timeout 10");
+    assert!(!after_two_seconds(&text).contains("pool-exhausted"));
+}
+
+#[test]
+fn a_full_queue_whose_consumer_has_died() {
+    let text = "
+queue jobs 10/10 unfinished 10
+task producer x2
+  produce app.py:9
+  waits put jobs
+task main
+  main app.py:20
+  waits gather tasks producer-1 producer-2 done 1
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 queue-stuck (error, suspected): 2 tasks have waited for at least 2.0 s in produce() at app.py:9 in put() on the full Queue `jobs`: nobody waits to take from it, and nobody is at work on an item of it
+      waits ×2 task producer-1 produce app.py:9: waits in put() of Queue `jobs`
+      resource: 10 of 10 items, 2 putters, 0 getters, 10 unfinished
+      => 1 [main] waits for 2 tasks (1 is done) in main app.py:20
+      ? a task that would take from it may be busy elsewhere
+      try find out why the task that takes from the queue has ended: it may have died of an exception
+    ");
+    assert_eq!(at_once(text), "healthy");
+    // Somebody is at work on an item.
+    assert_eq!(after_two_seconds(&text.replace("unfinished 10", "unfinished 11")), "healthy");
+    assert_eq!(changed(&text.replace("unfinished 10", "unfinished 9"), text), "healthy");
+}
+
+#[test]
+fn a_join_without_task_done() {
+    let text = "
+queue jobs 0/0 unfinished 3
+task worker x2
+  worker app.py:9
+  waits get jobs
+task main
+  main app.py:20
+  waits join jobs
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 queue-stuck (error, suspected): task main has waited for at least 2.0 s in main() at app.py:20 in join() of Queue `jobs`: all who take from it are back at get(), but task_done() was not called for each item
+      waits task main main app.py:20: waits in join() of Queue `jobs`
+      resource: 0 items, 0 putters, 2 getters, 3 unfinished
+      ? a task that would take from it may be busy elsewhere
+      try call task_done() in a `finally` for each item taken, and keep the consumers alive until join() returns
+    ");
+    // A worker that works on the last item.
+    let busy = format!("{text}task last\n  worker app.py:12\n  waits read tcp 7\n");
+    assert_eq!(after_two_seconds(&busy), "healthy");
+}
+
+const CONVOY: &str = "
+lock a
+task holder
+  refresh app.py:12
+  holds a taken 11 as cache.lock
+  lib Connection.fetch asyncpg/connection.py:690
+  waits read tcp 7 10.0.0.1:40000 10.0.0.2:5432 ESTABLISHED
+task request x500
+  lib RequestHandler.start aiohttp/web_protocol.py:600
+  show app.py:30
+  waits acquire a as cache.lock
+";
+
+#[test]
+fn five_hundred_requests_behind_one_lock() {
+    assert_snapshot!(after_two_seconds(CONVOY), @"
+    0 stuck-task (warning, proven): task holder, which nobody awaits, has held Lock `cache.lock` in refresh() at app.py:12 for at least 2.0 s, where it reads from tcp socket 10.0.0.2:5432 (fd 7); 500 tasks wait for the lock in show() at app.py:30
+      holds task holder refresh app.py:12: holds Lock `cache.lock`, taken at line 11
+      waits task holder refresh app.py:12: reads from tcp socket 10.0.0.2:5432 (fd 7)
+      waits ×500 task request-1 show app.py:30: waits for Lock `cache.lock`
+      try do not wait for the network or another slow thing while holding a lock
+      try or bound it by `asyncio.timeout(…)`
+    ");
+}
+
+#[test]
+fn a_lock_that_changes_hands_is_only_contended() {
+    assert_eq!(at_once(CONVOY), "healthy");
+    assert_eq!(changed(&CONVOY.replace("app.py:12", "app.py:13"), CONVOY), "healthy");
+    // Sleeps again and again, 50 ms each, while it holds the lock.
+    let naps =
+        CONVOY.replace("waits read tcp 7 10.0.0.1:40000 10.0.0.2:5432 ESTABLISHED", "waits sleep timer 0.03");
+    assert_eq!(changed(&naps.replace("timer 0.03", "timer 0.04"), &naps), "healthy");
+}
+
+const DASHBOARD: &str = "
+pool db 3/3
+task Task-5
+  lib RequestResponseCycle.run_asgi uvicorn/h11_impl.py:403
+  dashboard app.py:58
+  waits gather tasks section-customers done 2 timeout 580
+task section-customers
+  load_section app.py:39
+  holds db taken 38 as conn
+  top_customers app.py:34
+  lib Connection.fetch asyncpg/connection.py:690
+  lib Connection._execute asyncpg/connection.py:1864
+  waits await unknown asyncpg.protocol.BaseProtocol
+";
+
+#[test]
+fn a_query_that_does_not_come_back() {
+    assert_snapshot!(after_two_seconds(DASHBOARD), @"
+    0 slow-call (warning, suspected): task section-customers has waited for at least 2.0 s in top_customers() at app.py:34 in Connection.fetch(): it waits for an asyncpg BaseProtocol; meanwhile it keeps a slot of asyncpg Pool `db`
+      waits task section-customers top_customers app.py:34: waits for an asyncpg BaseProtocol
+      waits task Task-5 dashboard app.py:58: waits for task section-customers (2 are done)
+      holds task section-customers load_section app.py:39: holds asyncpg Pool `conn`, taken at line 38
+      timeout task Task-5: a timeout ends this in 10 min
+      => 1 [Task-5] waits for task section-customers (2 are done) in dashboard app.py:58
+      ? it may just take its time
+      try look at the other end: a slow query, a lock in the database, a service that does not answer
+      try bound the call by `asyncio.timeout(…)` or the client's own timeout
+    ");
+    assert_eq!(at_once(DASHBOARD), "healthy");
+}
+
+#[test]
+fn whoever_listens_is_left_alone() {
+    let listens =
+        DASHBOARD.replace("Connection.fetch", "Connection.notifies").replace("Connection._execute", "_wait");
+    assert_eq!(after_two_seconds(&listens), "healthy");
+    let long_poll = DASHBOARD.replace("top_customers", "poll_updates");
+    assert_eq!(after_two_seconds(&long_poll), "healthy");
+    let bounded = DASHBOARD.replace(
+        "waits await unknown asyncpg.protocol.BaseProtocol",
+        "waits await unknown Protocol timeout 20",
+    );
+    assert_eq!(after_two_seconds(&bounded), "healthy");
+}
+
+#[test]
+fn a_call_that_nobody_waits_for_is_left_alone() {
+    assert_eq!(
+        after_two_seconds(
+            "
+task poller
+  bot.run app.py:9
+  lib Client.request httpx/client.py:9
+  waits read tcp 8
+task main
+  main app.py:3
+  waits gather tasks poller
+"
+        ),
+        "healthy"
+    );
+}
+
+const SHUTDOWN: &str = "
+queue prices 0/0
+loop main idle kind uvloop.Loop
+thread 4711 MainThread loop main
+task Task-1
+  lib Server.serve uvicorn/server.py:70
+  lib Server.shutdown uvicorn/server.py:290
+  std sleep asyncio/tasks.py:639
+  waits sleep timer 0.05
+task Task-7
+  lib RequestResponseCycle.run_asgi uvicorn/h11_impl.py:403
+  agen ticker_events app.py:29
+  waits get prices
+task Task-9
+  lib LifespanOn.main uvicorn/lifespan/on.py:86
+  lib receive uvicorn/lifespan/on.py:137
+  waits get prices
+";
+
+#[test]
+fn a_server_that_waits_for_a_stream_to_end() {
+    assert_snapshot!(changed(&SHUTDOWN.replace("0.05", "0.07"), SHUTDOWN), @"
+    0 shutdown-hang (error, suspected): Server.shutdown() in task Task-1 has waited for at least 2.0 s for 1 task to end, which waits in get() of Queue `prices` in ticker_events() at app.py:29
+      waits task Task-7 ticker_events app.py:29: waits in get() of Queue `prices`
+      caller task Task-1 Server.shutdown server.py:290: waits for the others to end
+      ? it polls: that it waits for these tasks is inferred, not read
+      try end them when the shutdown begins: watch the server's shutdown signal in long-lived handlers, or cancel them
+      try bound the shutdown: uvicorn `--timeout-graceful-shutdown`, aiohttp `shutdown_timeout`, hypercorn `graceful_timeout`
+    ");
+}
+
+#[test]
+fn a_shutdown_that_goes_on_is_healthy() {
+    assert_eq!(at_once(SHUTDOWN), "healthy");
+    let finishing = SHUTDOWN.replace("waits get prices", "waits sleep timer 3");
+    assert_eq!(after_two_seconds(&finishing), "healthy");
+    assert_eq!(changed(&SHUTDOWN.replace("Server.shutdown", "Server.main_loop"), SHUTDOWN), "healthy");
+}
+
+#[test]
+fn a_shutdown_that_waits_for_a_thread() {
+    assert!(
+        after_two_seconds(
+            "
+executor pool 1/1 busy 1
+loop main idle executor pool
+thread 4711 MainThread loop main
+thread 4712 worker-0 job copy on pool sleeping
+  copy app.py:7
+task main
+  std BaseEventLoop.shutdown_default_executor asyncio/base_events.py:590
+  waits await future asyncio.Future
+"
+        )
+        .contains("has waited for at least 2.0 s for 1 thread to end, which is in copy() at app.py:7")
+    );
+}

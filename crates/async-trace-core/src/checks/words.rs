@@ -1,0 +1,247 @@
+//! Names and short phrases for the sentences of findings. Text of the target stays as it is: whoever
+//! shows a finding escapes it.
+
+use super::Scene;
+use crate::diff::own_frame;
+use crate::finding::{Evidence, ResourceRef, Role, TaskRef, ThreadRef};
+use crate::frame::Frame;
+use crate::snapshot::{
+    FileKind, Holder, OpenFile, Resource, Target, Task, TaskState, Thread, Verb, WaitsFor,
+};
+
+/// `a Future`, `an Event`.
+fn article(noun: &str) -> String {
+    let vowel = noun.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']);
+    format!("{} {noun}", if vowel { "an" } else { "a" })
+}
+
+/// `1 task`, `3 tasks`.
+pub(super) fn amount(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// `2.0 s`, `450 ms`.
+pub(super) fn seconds(s: f64) -> String {
+    match s.abs() {
+        s if s < 0.9995 => format!("{:.0} ms", s * 1000.0),
+        s if s < 9.95 => format!("{s:.1} s"),
+        s if s < 119.5 => format!("{s:.0} s"),
+        s => format!("{:.0} min", s / 60.0),
+    }
+}
+
+/// A type as one would say it: `Lock`, `asyncpg Pool`.
+pub(super) fn noun(type_name: &str) -> String {
+    match type_name {
+        "_thread.lock" => return "threading.Lock".to_owned(),
+        "_thread.RLock" | "threading._RLock" => return "threading.RLock".to_owned(),
+        _ => {}
+    }
+    let last = type_name.rsplit('.').next().unwrap_or(type_name);
+    match type_name.split_once('.').map_or("", |(first, _)| first) {
+        "" | "asyncio" | "_asyncio" | "__main__" | "builtins" | "concurrent" => last.to_owned(),
+        first => format!("{first} {last}"),
+    }
+}
+
+/// ``Lock `self._lock` ``; `name` is what the waiting line calls it.
+pub(super) fn resource(resource: &Resource, name: Option<&str>) -> String {
+    let noun = noun(&resource.type_name);
+    match name.or(resource.name.as_deref()) {
+        Some(name) => format!("{noun} `{name}`"),
+        None => noun,
+    }
+}
+
+/// `load_order (orders.py:33)`.
+pub(super) fn place(frame: Option<&Frame>) -> String {
+    let Some(frame) = frame else { return "code that could not be read".to_owned() };
+    if frame.file.is_empty() || frame.line == 0 {
+        return format!("{}()", frame.function);
+    }
+    format!("{}() at {}", frame.function, line(frame))
+}
+
+/// `orders.py:33`.
+pub(super) fn line(frame: &Frame) -> String {
+    format!("{}:{}", frame.file.rsplit('/').next().unwrap_or_default(), frame.line)
+}
+
+/// `task pay-1`.
+pub(super) fn task(task: &Task) -> String {
+    format!("task {}", task.name)
+}
+
+pub(super) fn task_ref(task: &Task) -> TaskRef {
+    TaskRef {
+        id: task.id,
+        name: task.name.clone(),
+        coroutine: task.chain.first().map(|f| f.function.clone()),
+    }
+}
+
+pub(super) fn thread_ref(thread: &Thread) -> ThreadRef {
+    ThreadRef { tid: thread.tid, name: thread.name.clone() }
+}
+
+pub(super) fn resource_ref(it: &Resource, name: Option<&str>) -> ResourceRef {
+    ResourceRef { id: it.id, text: resource(it, name).into() }
+}
+
+/// `127.0.0.1:5432 (tcp, fd 17)`.
+pub(super) fn file(file: &OpenFile) -> String {
+    let kind = match file.kind {
+        FileKind::Tcp => "tcp socket",
+        FileKind::Udp => "udp socket",
+        FileKind::Unix => "unix socket",
+        FileKind::Socket => "socket",
+        FileKind::Pipe => "pipe",
+        FileKind::Event => "event descriptor",
+        FileKind::File => "file",
+        FileKind::Unknown => "descriptor",
+    };
+    match file.peer.as_deref().or(file.local.as_deref()) {
+        Some(end) => format!("{kind} {end} (fd {})", file.fd),
+        None => format!("{kind} (fd {})", file.fd),
+    }
+}
+
+/// Adds a line, or counts it with an earlier one of the same role at the same place.
+pub(super) fn add_line(lines: &mut Vec<Evidence>, line: Evidence, most: usize) {
+    let same = |l: &&mut Evidence| {
+        (l.role, &l.function, &l.file, l.line) == (line.role, &line.function, &line.file, line.line)
+    };
+    if let Some(known) = lines.iter_mut().find(same) {
+        known.count = Some(known.count.unwrap_or(1) + 1);
+    } else if lines.len() < most {
+        lines.push(line);
+    }
+}
+
+impl Scene<'_> {
+    /// What a wait is for: ``waits for Lock `a` ``, `reads from tcp socket 10.0.0.2:5432 (fd 17)`.
+    pub(super) fn wait(&self, waits: Option<&WaitsFor>) -> String {
+        let Some(waits) = waits else { return "waits for something that could not be read".to_owned() };
+        match &waits.target {
+            Target::Tasks { pending, done, .. } => {
+                let done = match done {
+                    0 => String::new(),
+                    1 => " (1 is done)".to_owned(),
+                    n => format!(" ({n} are done)"),
+                };
+                match pending[..] {
+                    [one] => match self.index.get_task(one) {
+                        Some(one) => format!("waits for {}{done}", task(one)),
+                        None => format!("waits for a task{done}"),
+                    },
+                    _ => format!("waits for {}{done}", amount(pending.len(), "task")),
+                }
+            }
+            Target::Resource { id } => {
+                let Some(it) = self.index.get_resource(*id) else {
+                    return "waits for something that could not be read".to_owned();
+                };
+                let pool = waits.within.or(it.within).and_then(|id| self.index.get_resource(id));
+                let what = match pool {
+                    Some(pool) => resource(pool, None),
+                    None => resource(it, waits.name.as_deref()),
+                };
+                match waits.verb {
+                    Verb::Get | Verb::Put | Verb::Join if pool.is_none() => {
+                        format!("waits in {}() of {what}", verb(waits.verb))
+                    }
+                    _ => format!("waits for {what}"),
+                }
+            }
+            Target::Timer { left_s: Some(left) } if *left >= 0.0 => {
+                format!("sleeps for another {}", seconds(*left))
+            }
+            Target::Timer { .. } => "sleeps".to_owned(),
+            Target::File { file: it } => match waits.verb {
+                Verb::Read => format!("reads from {}", file(it)),
+                Verb::Write => format!("writes to {}", file(it)),
+                Verb::Connect => format!("connects by {}", file(it)),
+                _ => format!("waits for {}", file(it)),
+            },
+            Target::Job { function, thread, .. } => {
+                let name = function.as_deref().unwrap_or("a function");
+                match thread.and_then(|tid| self.index.get_thread(tid)) {
+                    Some(thread) => format!("waits for {name}() in thread {}", thread.name),
+                    None => format!("waits for {name}(), which no thread has begun"),
+                }
+            }
+            Target::Process { pid, .. } => match pid {
+                Some(pid) => format!("waits for child process {pid}"),
+                None => "waits for a child process".to_owned(),
+            },
+            Target::Future { type_name, .. } | Target::Unknown { type_name } => {
+                match waits.within.and_then(|id| self.index.get_resource(id)) {
+                    Some(pool) => format!("waits for {}", resource(pool, None)),
+                    None => format!("waits for {}", article(&noun(type_name))),
+                }
+            }
+            Target::Turn => "gave way".to_owned(),
+        }
+    }
+
+    /// What a task does: its wait, or that it runs or could.
+    pub(super) fn doing(&self, task: &Task) -> String {
+        match task.state {
+            TaskState::Running => "runs".to_owned(),
+            TaskState::Ready => "is ready to run".to_owned(),
+            TaskState::Done => "is done".to_owned(),
+            TaskState::Waiting => self.wait(task.waits_for.as_ref()),
+        }
+    }
+
+    /// `has waited for at least 2.0 s`, or `waits` where nothing is known about time.
+    pub(super) fn waited(&self, n: usize) -> String {
+        match (self.history.interval_s > 0.0, n) {
+            (true, 1) => format!("has waited{}", self.for_interval()),
+            (true, _) => format!("have waited{}", self.for_interval()),
+            (false, 1) => "waits".to_owned(),
+            (false, _) => "wait".to_owned(),
+        }
+    }
+
+    /// An evidence line about where a task waits.
+    pub(super) fn waits_evidence(&self, place: u32) -> Evidence {
+        let it = self.task(place);
+        let waits = it.waits_for.as_ref();
+        let mut evidence = Evidence::new(Role::Waits, self.doing(it)).at(own_frame(&it.chain));
+        evidence.task = Some(task_ref(it));
+        evidence.resource = waits.and_then(|w| {
+            let place = crate::graph::acquired(&self.index, w)?;
+            let it = self.now.resources.get(place as usize)?;
+            Some(resource_ref(it, w.name.as_deref()))
+        });
+        let since = self.history.waits_since(place);
+        evidence.age_s = (since > 0.0).then_some(since);
+        evidence
+    }
+
+    /// An evidence line about who holds something.
+    pub(super) fn holds_evidence(&self, it: &Resource, holder: &Holder, name: Option<&str>) -> Evidence {
+        let mut text = format!("holds {}", resource(it, name));
+        if let (Some(taken), Some(at)) = (holder.taken_line, &holder.at)
+            && taken != at.line
+        {
+            text.push_str(&format!(", taken at line {taken}"));
+        }
+        let owner = holder.task.and_then(|id| self.index.get_task(id));
+        let mut evidence =
+            Evidence::new(Role::Holds, text).at(holder.at.as_ref().or_else(|| own_frame(&owner?.chain)));
+        evidence.task = owner.map(task_ref);
+        evidence.thread = holder.thread.and_then(|tid| self.index.get_thread(tid)).map(thread_ref);
+        evidence.resource = Some(resource_ref(it, name));
+        evidence
+    }
+}
+
+fn verb(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Get => "get",
+        Verb::Put => "put",
+        _ => "join",
+    }
+}

@@ -1,0 +1,202 @@
+//! What stayed the same over several snapshots of one process.
+//!
+//! An address can be used again for the next task or future, so a task is the same only if its name,
+//! its coroutine and all it says about its wait are the same too; and a wait counts as one wait only
+//! if every snapshot in between shows it.
+
+use crate::frame::{Frame, Origin};
+use crate::snapshot::{Id, Job, Snapshot, Target, Task, TaskState, Thread, WaitsFor};
+use rustc_hash::FxHashMap;
+
+/// How far two readings of the same timer may differ, in seconds.
+const TIMER_SLACK_S: f64 = 0.05;
+
+/// The past of the newest of several snapshots.
+#[derive(Debug)]
+pub struct History<'a> {
+    /// Seconds between the oldest snapshot and the newest; 0 when there is only one.
+    pub interval_s: f64,
+    /// For each task of the newest snapshot: since how many seconds its wait is the same.
+    since: Vec<f64>,
+    /// For each task of the newest snapshot, itself in the oldest one, where all in between have it.
+    oldest: Vec<Option<&'a Task>>,
+    snapshots: Vec<&'a Snapshot>,
+}
+
+impl<'a> History<'a> {
+    /// Compares snapshots of one process, the oldest first.
+    #[must_use]
+    pub fn of(snapshots: &[&'a Snapshot]) -> Self {
+        let Some((&newest, earlier)) = snapshots.split_last() else {
+            return Self { interval_s: 0.0, since: Vec::new(), oldest: Vec::new(), snapshots: Vec::new() };
+        };
+        let now = newest.capture.time_s;
+        let mut since = vec![0.0; newest.tasks.len()];
+        let mut oldest: Vec<Option<&Task>> = newest.tasks.iter().map(Some).collect();
+        let mut same_wait = vec![true; newest.tasks.len()];
+        // Tasks with equal stacks share one chain: each pair of chains is compared once.
+        let mut chains = FxHashMap::default();
+        for snapshot in earlier.iter().rev() {
+            let tasks: FxHashMap<Id, &Task> = snapshot.tasks.iter().map(|t| (t.id, t)).collect();
+            let age_s = (now - snapshot.capture.time_s).max(0.0);
+            for (i, task) in newest.tasks.iter().enumerate() {
+                if oldest[i].is_none() {
+                    continue;
+                }
+                let before = tasks.get(&task.id).copied().filter(|before| is_same_task(before, task));
+                oldest[i] = before;
+                let elapsed_s = now - snapshot.capture.time_s;
+                same_wait[i] = same_wait[i]
+                    && before.is_some_and(|before| {
+                        is_same_wait(before, task, elapsed_s)
+                            && *chains
+                                .entry((before.chain.as_ptr(), task.chain.as_ptr()))
+                                .or_insert_with(|| same_lines(&before.chain, &task.chain))
+                    });
+                if same_wait[i] {
+                    since[i] = age_s;
+                }
+            }
+        }
+        let interval_s = snapshots.first().map_or(0.0, |first| (now - first.capture.time_s).max(0.0));
+        Self { interval_s, since, oldest, snapshots: snapshots.to_vec() }
+    }
+
+    /// Since how many seconds, at least, a task of the newest snapshot is at the same wait.
+    #[must_use]
+    pub fn waits_since(&self, task: u32) -> f64 {
+        self.since.get(task as usize).copied().unwrap_or(0.0)
+    }
+
+    /// Whether every snapshot shows the task at the same wait. With one snapshot always true.
+    #[must_use]
+    pub fn is_unchanged(&self, task: u32) -> bool {
+        self.waits_since(task) >= self.interval_s
+    }
+
+    /// The task as the oldest snapshot shows it, if it was there all the time.
+    #[must_use]
+    pub fn oldest(&self, task: u32) -> Option<&'a Task> {
+        self.oldest.get(task as usize).copied().flatten()
+    }
+
+    /// All snapshots, the oldest first.
+    #[must_use]
+    pub fn snapshots(&self) -> &[&'a Snapshot] {
+        &self.snapshots
+    }
+
+    /// Whether the predicate holds for a thread in every snapshot.
+    pub fn thread_always(&self, tid: u32, mut is: impl FnMut(&Snapshot, &Thread) -> bool) -> bool {
+        self.snapshots.iter().all(|s| s.threads.iter().find(|t| t.tid == tid).is_some_and(|t| is(s, t)))
+    }
+
+    /// Whether a thread stands at the same line of the same function, in every snapshot.
+    #[must_use]
+    pub fn thread_stands_still(&self, thread: &Thread) -> bool {
+        self.thread_always(thread.tid, |_, t| {
+            same_lines(&t.stack, &thread.stack) && same_job(t.job.as_ref(), thread.job.as_ref())
+        })
+    }
+}
+
+fn same_job(a: Option<&Job>, b: Option<&Job>) -> bool {
+    a.map(|job| job.future) == b.map(|job| job.future)
+}
+
+/// Whether two stacks show the same functions at the same lines.
+#[must_use]
+pub fn same_lines(a: &[Frame], b: &[Frame]) -> bool {
+    let same = |(a, b): (&Frame, &Frame)| a.line == b.line && a.function == b.function && a.file == b.file;
+    std::ptr::eq(a, b) || a.len() == b.len() && a.iter().zip(b).all(same)
+}
+
+fn is_same_task(a: &Task, b: &Task) -> bool {
+    let root = |t: &Task| t.chain.first().map(|f| (f.function.clone(), f.file.clone()));
+    a.name == b.name && a.event_loop == b.event_loop && root(a) == root(b)
+}
+
+fn is_same_wait(a: &Task, b: &Task, elapsed_s: f64) -> bool {
+    a.state == b.state
+        && a.state == TaskState::Waiting
+        && match (&a.waits_for, &b.waits_for) {
+            (Some(a), Some(b)) => is_same_target(a, b, elapsed_s),
+            (None, None) => true,
+            _ => false,
+        }
+}
+
+fn is_same_target(a: &WaitsFor, b: &WaitsFor, elapsed_s: f64) -> bool {
+    let same_end = |a: Option<f64>, b: Option<f64>| match (a, b) {
+        (Some(a), Some(b)) => (a - b - elapsed_s).abs() <= TIMER_SLACK_S + elapsed_s * 0.01,
+        (a, b) => a.is_none() == b.is_none(),
+    };
+    a.verb == b.verb
+        && a.within == b.within
+        && same_end(a.timeout_s, b.timeout_s)
+        && match (&a.target, &b.target) {
+            (Target::Tasks { pending: a, done: x, .. }, Target::Tasks { pending: b, done: y, .. }) => {
+                a == b && x == y
+            }
+            (Target::Resource { id: a }, Target::Resource { id: b }) => a == b,
+            (Target::Timer { left_s: a }, Target::Timer { left_s: b }) => same_end(*a, *b),
+            (Target::File { file: a }, Target::File { file: b }) => {
+                (a.fd, a.kind, &a.local, &a.peer) == (b.fd, b.kind, &b.local, &b.peer)
+            }
+            (Target::Job { future: a, thread: x, .. }, Target::Job { future: b, thread: y, .. }) => {
+                a == b && x == y
+            }
+            (Target::Process { pid: a, .. }, Target::Process { pid: b, .. }) => a == b,
+            (Target::Future { id: a, .. }, Target::Future { id: b, .. }) => a == b,
+            (Target::Unknown { type_name: a }, Target::Unknown { type_name: b }) => a == b,
+            _ => false,
+        }
+}
+
+/// The innermost frame of the user's own code; where there is none, the innermost frame.
+#[must_use]
+pub fn own_frame(chain: &[Frame]) -> Option<&Frame> {
+    chain.iter().rev().find(|f| f.origin == Origin::Own).or_else(|| chain.last())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::History;
+    use crate::fixture::snapshot;
+
+    const THEN: &str = "
+lock a
+task sleeper
+  main app.py:1
+  waits sleep timer 10
+task other-sleep
+  main app.py:1
+  waits sleep timer 3
+task waiter
+  main app.py:3
+  waits acquire a
+task moved
+  main app.py:5
+  waits acquire a
+";
+
+    #[test]
+    fn a_timer_is_the_same_only_if_it_ends_at_the_same_time() {
+        let then = snapshot(THEN);
+        let now = THEN.replace("timer 10", "timer 8").replace("app.py:5", "app.py:6");
+        let now = snapshot(&format!("process 1 at 2\n{now}"));
+        let history = History::of(&[&then, &now]);
+        assert_eq!(history.interval_s, 2.0);
+        let unchanged: Vec<bool> = (0..4).map(|task| history.is_unchanged(task)).collect();
+        assert_eq!(unchanged, [true, false, true, false]);
+        assert_eq!(history.waits_since(2), 2.0);
+    }
+
+    #[test]
+    fn one_snapshot_has_no_past() {
+        let only = snapshot(THEN);
+        let history = History::of(&[&only]);
+        assert_eq!(history.interval_s, 0.0);
+        assert!(history.is_unchanged(3));
+    }
+}
