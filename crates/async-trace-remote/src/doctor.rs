@@ -6,7 +6,7 @@
 mod facts;
 mod judge;
 
-pub use facts::{Facts, Ourselves, Target};
+pub use facts::{Facts, Ourselves, Summary, Target};
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

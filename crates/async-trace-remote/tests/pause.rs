@@ -217,3 +217,35 @@ fn the_exit_of_the_target_reaches_its_parent() {
     let status = target.child.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
 }
+
+/// A thread that waits for its `vfork` child sleeps uninterruptibly, like one that waits for a disk.
+#[test]
+fn reports_a_thread_that_cannot_be_stopped() {
+    let Some(python) = python() else { return };
+    let (mut target, _) = Target::python(
+        &python,
+        "
+import ctypes, signal, sys, threading
+libc, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1
+def stuck():
+    if libc.vfork() == 0: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), libc.pause()
+print('READY', flush=True)
+threading.Thread(target=stuck, daemon=True).start()
+for line in sys.stdin: print(line.strip(), flush=True)
+",
+    );
+    let pid = target.pid();
+    wait_for("the vfork", || states(pid).contains(&'D'));
+    let begun = Instant::now();
+    let paused = Paused::begin(pid, begun + Duration::from_millis(50)).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert_eq!((paused.stopped(), paused.unstopped().len()), (1, 1));
+    assert_ne!(paused.unstopped(), [pid]);
+    paused.release();
+    assert_eq!(target.ask("hello"), "hello");
+    wait_for("the release of the last thread", || {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+        let status = |task: fs::DirEntry| fs::read_to_string(task.path().join("status")).unwrap();
+        tasks.map(status).all(|status| status.contains("TracerPid:\t0\n"))
+    });
+}

@@ -1,8 +1,9 @@
 //! What the doctor looks at.
 
+use crate::Options;
 use crate::cpython::locate::{Located, locate};
 use crate::error::Error;
-use crate::process::maps::{self, Mapping};
+use crate::process::maps;
 use crate::process::pause::{Paused, Refused};
 use crate::process::{Identity, field, identity};
 use std::fs::{self, File};
@@ -30,8 +31,23 @@ pub struct Facts {
     pub pause: Option<Result<(usize, usize, Duration), Refused>>,
     /// Where CPython is, once the memory can be read.
     pub python: Option<Result<Located, Error>>,
-    /// Whether the C half of asyncio is loaded; nothing where it may be built in.
-    pub asyncio: Option<bool>,
+    /// What reading it without a pause came to.
+    pub read: Option<Result<Summary, Error>>,
+}
+
+/// What was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary {
+    /// Whether asyncio is imported.
+    pub asyncio: bool,
+    /// How many tasks there are.
+    pub tasks: usize,
+    /// How many event loops.
+    pub loops: usize,
+    /// How many kinds of things could not be read.
+    pub problems: usize,
+    /// How long it took.
+    pub time: Duration,
 }
 
 /// The process that does the reading.
@@ -76,7 +92,7 @@ impl Facts {
             memory: Ok(()),
             pause: None,
             python: None,
-            asyncio: None,
+            read: None,
             identity,
         };
         if facts.identity.is_ok() {
@@ -99,12 +115,8 @@ impl Facts {
         if let Some(error) = first.and_then(|first| memory.read_exact_at(&mut [0; 8], first.start).err()) {
             return self.memory = Err(error.to_string());
         }
-        if let Ok(located) = self.python.insert(locate(pid, &maps, &read)) {
-            let loaded = |mapping: &Mapping| mapping.file().is_some_and(|path| path.contains("/_asyncio."));
-            // On 3.14+ the section tells that it is built in; before, nothing does.
-            let built_in = located.asyncio_debug.is_some() || !maps.iter().any(has_extensions);
-            self.asyncio = if maps.iter().any(loaded) { Some(true) } else { (!built_in).then_some(false) };
-        }
+        self.python = Some(locate(pid, &maps, &read));
+        self.read = Some(summary(pid));
         let deadline = Instant::now() + Duration::from_millis(500);
         self.pause = Some(Paused::begin(pid, deadline).map(|paused| {
             let (stopped, unstopped) = (paused.stopped(), paused.unstopped().len());
@@ -113,9 +125,17 @@ impl Facts {
     }
 }
 
-/// Whether modules of the standard library are files of their own in this build.
-fn has_extensions(mapping: &Mapping) -> bool {
-    mapping.file().is_some_and(|path| path.contains("/lib-dynload/"))
+/// Reads it as a dump would, but lets it run.
+fn summary(pid: u32) -> Result<Summary, Error> {
+    let started = Instant::now();
+    let snapshot = crate::capture(pid, &Options { pause: false, ..Options::default() })?;
+    Ok(Summary {
+        asyncio: snapshot.process.asyncio,
+        tasks: snapshot.tasks.len(),
+        loops: snapshot.loops.len(),
+        problems: snapshot.problems.len(),
+        time: started.elapsed(),
+    })
 }
 
 fn read(path: &str) -> Option<String> {

@@ -8,6 +8,7 @@ mod notes;
 mod tests;
 
 use super::Memory;
+use crate::cpython::locate::{Located, locate_dead};
 use crate::elf::Pieces;
 use crate::error::{Error, Result};
 use crate::process::maps::Mapping;
@@ -20,12 +21,13 @@ use rustc_hash::FxHashMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
 /// A core file.
 pub(crate) struct CoreFile {
+    path: PathBuf,
     file: File,
     /// When it was written.
     written: Option<SystemTime>,
@@ -158,7 +160,7 @@ impl CoreFile {
             truncated,
         };
         let written = metadata.modified().ok();
-        Ok(Self { file, written, segments, mappings, ranges, backing, process })
+        Ok(Self { path: path.to_owned(), file, written, segments, mappings, ranges, backing, process })
     }
 
     /// What lay where in the address space.
@@ -169,6 +171,27 @@ impl CoreFile {
     /// What the core says about its process.
     pub(crate) fn process(&self) -> &CoreProcess {
         &self.process
+    }
+
+    /// Finds CPython in it.
+    ///
+    /// # Errors
+    /// As [`locate_dead`]; and where CPython's own file is not there any more, its name.
+    pub(crate) fn locate(&self) -> Result<Located> {
+        let CoreProcess { pid, executable, .. } = &self.process;
+        locate_dead(*pid, executable, &self.mappings, &reader(self)).map_err(|error| {
+            let missing = self.missing_files();
+            let needed = |file: &&&str| **file == executable || file.contains("python");
+            match (&error, missing.iter().find(needed)) {
+                (Error::NotPython { .. }, Some(file)) => Error::BadFile {
+                    path: self.path.clone(),
+                    reason: format!(
+                        "it needs {file} as it was then, and that is gone or not the same any more"
+                    ),
+                },
+                _ => error,
+            }
+        })
     }
 
     /// The files with code that were mapped and are gone, or not the same any more. Where Python is
@@ -335,7 +358,7 @@ fn find(ranges: &[FileRange], addr: u64) -> Option<&FileRange> {
     ranges.get(index.checked_sub(1)?).filter(|range| addr < range.end)
 }
 
-/// As a function that [`crate::cpython::locate`] takes.
-pub(crate) fn reader<M: Memory>(memory: &M) -> impl Fn(u64, &mut [u8]) -> bool {
+/// As a function that [`locate_dead`] takes.
+fn reader(memory: &CoreFile) -> impl Fn(u64, &mut [u8]) -> bool {
     |addr, buf| memory.read(addr, buf) == buf.len()
 }

@@ -4,8 +4,7 @@
 #[allow(missing_docs)]
 mod target;
 
-use super::{CoreFile, reader};
-use crate::cpython::locate::locate_dead;
+use super::CoreFile;
 use crate::memory::Memory;
 use crate::process::maps;
 use proptest::prelude::*;
@@ -51,8 +50,7 @@ fn check(core: &Path, told: &[String], pid: u32, python: &Path) {
     assert_eq!(process.threads.len(), 2);
     assert!(process.threads.iter().any(|thread| thread.tid == pid));
     assert_eq!(core.missing_files(), [""; 0]);
-    let read = reader(&core);
-    let located = locate_dead(pid, &process.executable, core.mappings(), &read).expect("CPython");
+    let located = core.locate().expect("CPython");
     assert_eq!(format!("{:#x}", located.runtime), told[0]);
     assert_eq!(located.version.to_string(), told[1].trim_end_matches('+'));
     assert_eq!(located.asyncio_debug.is_some(), located.version.at_least(3, 14));
@@ -129,7 +127,62 @@ fn reads_the_core_of_a_crash() {
         file.set_len(size / 2).expect("a cut");
         let core = CoreFile::open(path).expect("a core file");
         assert!(core.process().truncated);
-        let _ = locate_dead(pid, &core.process().executable, core.mappings(), &reader(&core));
+        let _ = core.locate();
+        fs::remove_file(path).expect("a file");
+    }
+}
+
+#[test]
+fn names_the_file_without_which_it_cannot_be_read() {
+    if Command::new("gcore").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        return eprintln!("skipped: gcore (of gdb) is not installed");
+    }
+    let scratch = Scratch::new("gone");
+    // The oldest, which needs the file, and the newest, whose cookie is in the core.
+    let pythons = interpreters();
+    for python in [pythons.first(), pythons.last()].into_iter().flatten().cloned() {
+        let (target, _) = Target::python(&python, PROGRAM);
+        let maps = maps::read(target.pid()).expect("maps");
+        let libpython =
+            maps.iter().filter_map(|mapping| mapping.file()).find(|path| path.contains("/libpython3"));
+        // Its own files are the executable, and the library where there is one.
+        let copies: Vec<PathBuf> =
+            [python.to_str(), libpython].into_iter().flatten().map(PathBuf::from).collect();
+        let copies: Vec<PathBuf> = copies
+            .iter()
+            .map(|file| {
+                let copy = scratch.0.join(file.file_name().expect("a name"));
+                fs::copy(file, &copy).expect("a copy");
+                copy
+            })
+            .collect();
+        let mut command = Command::new(&copies[0]);
+        command.env("PYTHONHOME", python.parent().and_then(Path::parent).expect("a home"));
+        command.env("LD_LIBRARY_PATH", &scratch.0).args(["-c", PROGRAM]);
+        let (target, told) = Target::start(&mut command);
+        let pid = target.pid();
+        let mut gcore = Command::new("gcore");
+        gcore.arg("-o").arg(scratch.0.join("core")).arg(pid.to_string());
+        assert!(gcore.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("gcore").success());
+        let path = scratch.0.join(format!("core.{pid}"));
+        // Replaced by another file of the same name, as an upgrade does.
+        for copy in &copies {
+            fs::remove_file(copy).expect("a file");
+            fs::copy("/bin/sh", copy).expect("a file");
+        }
+        let core = CoreFile::open(&path).expect("a core file");
+        let missing: Vec<&Path> = core.missing_files().into_iter().map(Path::new).collect();
+        assert!(copies.iter().all(|copy| missing.contains(&copy.as_path())), "{missing:?}");
+        match core.locate() {
+            // By the cookie, which is in the core.
+            Ok(located) => assert_eq!(format!("{:#x}", located.runtime), told[0]),
+            Err(error) => {
+                let minor: u32 =
+                    told[1].split('.').nth(1).and_then(|minor| minor.parse().ok()).expect("a version");
+                assert!(minor < 13, "{told:?}: {error}");
+                assert!(error.to_string().contains("it needs "), "{error}");
+            }
+        }
         fs::remove_file(path).expect("a file");
     }
 }
@@ -246,7 +299,7 @@ proptest! {
             let mut buf = [0; 600];
             prop_assert!(core.read(addr, &mut buf) <= buf.len());
             core.missing_files();
-            let _ = locate_dead(1, "", core.mappings(), &reader(&core));
+            let _ = core.locate();
         }
     }
 }
