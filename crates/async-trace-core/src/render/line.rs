@@ -58,11 +58,11 @@ impl Line {
             canvas.end_line();
             return self.clear();
         }
-        let room = room.unwrap_or(usize::MAX);
+        let rest = page.room(columns(prefix[1]) + hanging);
         let mut start = 0;
         let mut first = true;
         while start < self.text.len() {
-            let room = if first { room } else { room.saturating_sub(hanging) }.max(8);
+            let room = if first { room } else { rest }.unwrap_or(usize::MAX);
             let (end, next) = self.line_break(start, room);
             canvas.span(Role::Rule, prefix[usize::from(!first)]);
             if !first {

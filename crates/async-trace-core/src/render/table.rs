@@ -87,10 +87,9 @@ mod tests {
         table.draw(&mut out, Some(46), false);
         assert_eq!(
             out,
-            "\
- PID  STATE     COMMAND
+            " PID  STATE     COMMAND
    7  idle      python3 a.py
-4711  BUSY 3 s  gunicorn …--bind\\x1b 0.0.0.0:80
+4711  BUSY 3 s  gunicorn …-bind\\x1b 0.0.0.0:80
 "
         );
     }
