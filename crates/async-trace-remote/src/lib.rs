@@ -4,12 +4,17 @@
 //! milliseconds at most, by a means that the kernel undoes even if this process is killed.
 #![forbid(unsafe_code)]
 
+mod assemble;
 mod asyncio;
+mod capture;
 pub mod cpython;
+pub mod discover;
+pub mod doctor;
 pub mod elf;
 mod error;
 mod memory;
 pub mod process;
+mod source;
 
 pub use error::{Error, Result};
 
@@ -48,6 +53,6 @@ impl Default for Options {
 /// # Errors
 /// When nothing useful can be read: see [`Error`]. Whatever is less than that is a problem in the
 /// snapshot.
-pub fn capture(pid: u32, _options: &Options) -> Result<Snapshot> {
-    Err(Error::NoSuchProcess { pid })
+pub fn capture(pid: u32, options: &Options) -> Result<Snapshot> {
+    capture::process(pid, options)
 }

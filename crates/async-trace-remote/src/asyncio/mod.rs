@@ -4,6 +4,21 @@
 //! more on a copy of those pages that was made while it stood still. What never changes (types,
 //! code, texts) is kept from the first time.
 
+mod blocked;
 mod chain;
+mod closure;
+mod describe;
+mod event_loop;
+mod executor;
 mod find;
+mod hold;
+mod io;
+mod link;
+mod names;
 mod places;
+mod resource;
+mod task;
+mod wait;
+pub(crate) mod walk;
+
+pub(crate) use places::Places;

@@ -104,7 +104,7 @@ impl Places {
         }
         let function = self.function_name(reader, &frame.code, qualname);
         let position = frame.code.position(reader, frame.lasti);
-        let origin = Origin::of(&frame.code.file, self.stdlib.borrow().as_deref());
+        let origin = self.origin_of(&frame.code.file);
         let role = role_of(&frame.code.file, &function, origin);
         let index = self.add(Place {
             frame: Frame {
@@ -161,6 +161,11 @@ impl Places {
             }
             _ => code.name.clone(),
         }
+    }
+
+    /// Whose code a file is.
+    pub(crate) fn origin_of(&self, file: &str) -> Origin {
+        Origin::of(file, self.stdlib.borrow().as_deref())
     }
 
     fn add(&self, place: Place) -> u32 {

@@ -33,7 +33,7 @@ pub(crate) struct Code {
     instructions: Instructions,
     exception_table: Vec<ExceptionEntry>,
     variables: OnceCell<Rc<[Variable]>>,
-    active: RefCell<FxHashMap<i32, Rc<[u32]>>>,
+    active: RefCell<FxHashMap<i32, Rc<[ActiveWith]>>>,
 }
 
 /// A local variable's name and where it lives.
@@ -58,6 +58,15 @@ struct ExceptionEntry {
     end: u32,
     target: u32,
     depth: u32,
+}
+
+/// A `with` block that is active at an instruction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ActiveWith {
+    /// The depth of the value stack at its handler, just below which its exit lies.
+    pub depth: u32,
+    /// The index of the handler.
+    pub handler: u32,
 }
 
 /// A line and, where known, the columns of the expression.
@@ -178,22 +187,22 @@ impl Code {
         Ok(self.variables.get_or_init(|| out).clone())
     }
 
-    /// Whether the function mentions the global or attribute `name`.
-    pub(crate) fn mentions(&self, reader: &Reader<'_>, name: &str) -> Read<bool> {
-        for object in reader.tuple(reader.ptr(self.addr + reader.layout.code.names)?)? {
-            if &*reader.text(object)? == name {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    /// The globals and attributes that the function mentions.
+    pub(crate) fn mentioned(&self, reader: &Reader<'_>) -> Read<Vec<Text>> {
+        let names = reader.tuple(reader.ptr(self.addr + reader.layout.code.names)?)?;
+        names.into_iter().map(|name| reader.text(name)).collect()
     }
 
-    /// The `with` blocks that are active at `lasti`, innermost first: for each the depth of the value
-    /// stack at its handler, just below which its exit lies. 3.11+, from the exception table.
+    /// Whether the function mentions the global or attribute `name`.
+    pub(crate) fn mentions(&self, reader: &Reader<'_>, name: &str) -> Read<bool> {
+        Ok(self.mentioned(reader)?.iter().any(|mentioned| &**mentioned == name))
+    }
+
+    /// The `with` blocks that are active at `lasti`, innermost first (3.11+, from the exception table).
     ///
     /// The slot alone would not prove anything: a task that waits in `__aenter__` has it too. A handler
     /// that begins with `WITH_EXCEPT_START` covers the body and nothing else.
-    pub(crate) fn active_withs(&self, reader: &Reader<'_>, lasti: i32) -> Read<Rc<[u32]>> {
+    pub(crate) fn active_withs(&self, reader: &Reader<'_>, lasti: i32) -> Read<Rc<[ActiveWith]>> {
         if let Some(known) = self.active.borrow().get(&lasti) {
             return Ok(known.clone());
         }
@@ -206,7 +215,7 @@ impl Code {
             }
             seen.push(entry.target);
             if self.is_with_handler(reader, entry.target)? {
-                out.push(entry.depth);
+                out.push(ActiveWith { depth: entry.depth, handler: entry.target });
             }
             at = entry.target;
         }

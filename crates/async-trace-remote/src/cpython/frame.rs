@@ -24,6 +24,8 @@ pub(crate) struct Frame {
 pub(crate) struct With {
     /// The context manager.
     pub manager: Addr,
+    /// The index of the block's handler.
+    pub handler: u32,
 }
 
 /// What lies in a slot of a frame.
@@ -87,6 +89,14 @@ impl Frame {
     /// The object in a slot of the value stack, counted from its bottom.
     pub(crate) fn stack_slot(&self, reader: &Reader<'_>, index: u64) -> Read<Addr> {
         Ok(untag(reader, reader.u64(self.stack_base(reader) + 8 * index)?))
+    }
+
+    /// What lies in the slots of the value stack, used or left over: for frames that run, whose depth is
+    /// not in memory.
+    pub(crate) fn live_slots(&self, reader: &Reader<'_>) -> Read<Vec<Addr>> {
+        let size = reader.u32(self.code.addr + reader.layout.code.stacksize)?;
+        let slots = reader.pointers(self.stack_base(reader), u64::from(size).min(MAX_DEPTH))?;
+        Ok(slots.into_iter().map(|slot| untag(reader, slot.0)).collect())
     }
 
     /// The value of the slot of a local variable; NULL when it is unbound.
@@ -159,13 +169,13 @@ impl Frame {
                     };
                     let target = u32::try_from(handler).unwrap_or(u32::MAX).saturating_mul(unit);
                     if kind == setup_finally && self.code.is_with_handler(reader, target)? {
-                        self.add_with(reader, u32::try_from(level).unwrap_or(0), &mut out)?;
+                        self.add_with(reader, u32::try_from(level).unwrap_or(0), target, &mut out)?;
                     }
                 }
             }
             _ => {
-                for depth in self.code.active_withs(reader, self.lasti)?.iter().rev() {
-                    self.add_with(reader, *depth, &mut out)?;
+                for with in self.code.active_withs(reader, self.lasti)?.iter().rev() {
+                    self.add_with(reader, with.depth, with.handler, &mut out)?;
                 }
             }
         }
@@ -173,7 +183,7 @@ impl Frame {
     }
 
     /// The block whose exit lies just below `depth`.
-    fn add_with(&self, reader: &Reader<'_>, depth: u32, out: &mut Vec<With>) -> Read<()> {
+    fn add_with(&self, reader: &Reader<'_>, depth: u32, handler: u32, out: &mut Vec<With>) -> Read<()> {
         let slots = reader.layout.code.exit_slots;
         let Some(bottom) = depth.checked_sub(slots) else { return Ok(()) };
         let exit = self.stack_slot(reader, u64::from(bottom))?;
@@ -189,7 +199,7 @@ impl Frame {
             _ if reader.type_of(exit)?.short_name() == "method-wrapper" => reader.ptr(exit + 24)?,
             _ => return Ok(()),
         };
-        out.push(With { manager });
+        out.push(With { manager, handler });
         Ok(())
     }
 }

@@ -38,7 +38,7 @@ pub struct Located {
 const COOKIE: &[u8; 8] = b"xdebugpy";
 /// What is scanned for the cookie or a version in one mapping, and in all.
 const MAX_SCAN: u64 = 64 << 20;
-const CHUNK: usize = 1 << 20;
+const CHUNK: usize = 1 << 18;
 
 /// Finds CPython in the live process `pid`.
 ///
@@ -50,6 +50,12 @@ pub fn locate(pid: u32, maps: &[Mapping], read: Read<'_>) -> Result<Located> {
         .map(|path| path.to_string_lossy().trim_end_matches(" (deleted)").to_owned())
         .unwrap_or_default();
     Search::new(Some(pid), &executable, maps, read).run()
+}
+
+/// As [`locate`], without the search through all memory that is its last resort: for a look at every
+/// process of the machine.
+pub(crate) fn glance(pid: u32, executable: &str, maps: &[Mapping], read: Read<'_>) -> Option<Located> {
+    Search::new(Some(pid), executable, maps, read).by_file()
 }
 
 /// Finds CPython in memory whose process is no more, such as a core file.
@@ -113,17 +119,21 @@ impl<'a> Search<'a> {
     }
 
     fn run(&self) -> Result<Located> {
+        self.by_file().or_else(|| self.scan_for_cookie()).ok_or_else(|| self.not_found())
+    }
+
+    fn by_file(&self) -> Option<Located> {
         let mut second_best = None;
         for (module, runtime) in self.candidates() {
             let Some(located) = self.examine(module, runtime) else { continue };
             // An executable may contain a Python of its own and load an extension that drags in
             // another libpython, which then stays unused.
             if self.in_use(&located) {
-                return Ok(located);
+                return Some(located);
             }
             second_best.get_or_insert(located);
         }
-        second_best.or_else(|| self.scan_for_cookie()).ok_or_else(|| self.not_found())
+        second_best
     }
 
     fn candidates(&self) -> impl Iterator<Item = (&Module<'a>, u64)> {
@@ -234,19 +244,17 @@ impl<'a> Search<'a> {
 
     /// The version where the runtime does not say it (3.12 and earlier).
     fn version(&self, module: &Module<'a>) -> Option<Version> {
-        let symbol = || {
-            // 3.11+
-            let address = loaded::exported(self.read, module.base()?, "Py_Version")
-                .or_else(|| self.in_file(module, |elf| elf.symbol("Py_Version")))?;
-            Version::from_hex(u32::from_le_bytes(self.bytes(address)?))
-        };
-        // `Py_GetVersion` keeps the text of `sys.version` in a buffer of its own.
-        let banner = || {
-            let writable = self.data_of(module);
-            self.scan(writable, |_, bytes| {
-                bytes.windows(2).enumerate().filter(|(_, pair)| pair == b"3.").find_map(|(at, _)| {
+        // 3.11+
+        let value = |address| Version::from_hex(u32::from_le_bytes(self.bytes(address)?));
+        let exported = || loaded::exported(self.read, module.base()?, "Py_Version").and_then(value);
+        let hidden = || self.in_file(module, |elf| elf.symbol("Py_Version")).and_then(value);
+        // `Py_GetVersion` keeps the text of `sys.version` in a buffer of its own, which compilers align.
+        let banner = |step: usize| {
+            self.scan(self.data_of(module), |_, bytes| {
+                (0..bytes.len()).step_by(step).find_map(|at| {
+                    let rest = bytes.get(at..).filter(|rest| rest.starts_with(b"3."))?;
                     let begins = at == 0 || bytes.get(at - 1) == Some(&0);
-                    Version::from_banner(bytes.get(at..)?).filter(|_| begins)
+                    Version::from_banner(rest).filter(|_| begins)
                 })
             })
         };
@@ -254,7 +262,7 @@ impl<'a> Search<'a> {
             let others = self.modules.iter().map(|module| module.path);
             std::iter::once(module.path).chain(others).find_map(Version::from_path)
         };
-        symbol().or_else(banner).or_else(name)
+        exported().or_else(|| banner(8)).or_else(hidden).or_else(|| banner(1)).or_else(name)
     }
 
     /// The writable memory of a module: mapped from its file, and the zeroed part that follows.

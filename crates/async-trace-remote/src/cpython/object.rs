@@ -7,6 +7,7 @@ use super::code::Code;
 use super::layout::{Attributes, DictKeys, Layout, Long};
 use crate::memory::addr::Addr;
 use crate::memory::pages::{Pages, Unreadable};
+use async_trace_core::snapshot::ResourceKind;
 use async_trace_core::text::Text;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
@@ -57,6 +58,21 @@ impl Type {
     /// The last part of the name.
     pub(crate) fn short_name(&self) -> &str {
         self.name.rsplit('.').next().unwrap_or(&self.name)
+    }
+}
+
+impl Type {
+    /// Whether it was made at run time, by a `class` statement or by an extension.
+    pub(crate) fn is_heap(&self) -> bool {
+        self.flags & HEAP_TYPE != 0
+    }
+
+    /// Whether its instances have fields that are not attributes: a compiled class.
+    pub(crate) fn has_fields_of_c(&self) -> bool {
+        self.name.contains('.')
+            && self.basicsize > 32
+            && self.dictoffset == 0
+            && self.flags & MANAGED_DICT == 0
     }
 }
 
@@ -116,6 +132,8 @@ pub(crate) struct Reader<'t> {
     codes: RefCell<FxHashMap<Addr, Rc<Code>>>,
     /// Where an attribute stands among the shared keys of a type.
     key_index: RefCell<FxHashMap<(Addr, &'static str), u32>>,
+    /// What instances of a type are as resources; filled by `asyncio::resource`.
+    pub resource_kinds: RefCell<FxHashMap<Addr, Option<ResourceKind>>>,
     /// How many steps the walks may still take.
     pub budget: Cell<u64>,
 }
@@ -130,6 +148,7 @@ impl<'t> Reader<'t> {
             interned: RefCell::default(),
             codes: RefCell::default(),
             key_index: RefCell::default(),
+            resource_kinds: RefCell::default(),
             budget: Cell::new(budget),
         }
     }

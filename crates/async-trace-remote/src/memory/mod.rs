@@ -1,6 +1,7 @@
 //! Where bytes come from. Nothing above this room knows whether a target is alive, dead or recorded.
 
 pub(crate) mod addr;
+pub(crate) mod core_file;
 pub(crate) mod live;
 pub(crate) mod pages;
 

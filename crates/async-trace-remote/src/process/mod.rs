@@ -2,4 +2,15 @@
 //!
 //! Everything here comes from `/proc` or from ptrace; nothing here knows what Python is.
 
+pub(crate) mod children;
+pub mod files;
+mod identity;
 pub mod maps;
+pub mod pause;
+mod sockets;
+mod stat;
+pub mod syscalls;
+pub mod threads;
+
+pub(crate) use identity::field;
+pub use identity::{Identity, identity};

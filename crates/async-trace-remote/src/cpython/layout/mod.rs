@@ -224,6 +224,7 @@ pub(crate) struct Function {
 #[derive(Clone, Debug)]
 pub(crate) struct Code {
     pub firstlineno: u64,
+    pub stacksize: u64,
     pub flags: u64,
     pub names: u64,
     pub variables: Variables,

@@ -46,6 +46,7 @@ pub(super) const LAYOUT: Layout = Layout {
     function: Function { code: 16, qualname: 104, closure: 48, globals: 24 },
     code: Code {
         firstlineno: 40,
+        stacksize: 32,
         flags: 36,
         names: 64,
         variables: Variables::Three { nlocals: 28, varnames: 72, cellvars: 88, freevars: 80 },

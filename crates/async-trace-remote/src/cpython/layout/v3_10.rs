@@ -46,6 +46,7 @@ pub(super) const LAYOUT: Layout = Layout {
     function: Function { code: 48, qualname: 40, closure: 72, globals: 16 },
     code: Code {
         firstlineno: 40,
+        stacksize: 32,
         flags: 36,
         names: 64,
         variables: Variables::Three { nlocals: 28, varnames: 72, cellvars: 88, freevars: 80 },

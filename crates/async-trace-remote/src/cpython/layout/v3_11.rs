@@ -46,6 +46,7 @@ pub(super) const LAYOUT: Layout = Layout {
     function: Function { code: 48, qualname: 40, closure: 72, globals: 16 },
     code: Code {
         firstlineno: 72,
+        stacksize: 68,
         flags: 48,
         names: 32,
         variables: Variables::One { count: 76, names: 96, kinds: 104 },

@@ -46,6 +46,7 @@ pub(super) const LAYOUT: Layout = Layout {
     function: Function { code: 48, qualname: 40, closure: 72, globals: 16 },
     code: Code {
         firstlineno: 68,
+        stacksize: 64,
         flags: 48,
         names: 32,
         variables: Variables::One { count: 72, names: 96, kinds: 104 },

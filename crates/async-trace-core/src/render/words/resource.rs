@@ -1,0 +1,229 @@
+//! Locks, queues, pools and their kin: what they are, how they stand, who has them.
+
+use super::super::Role;
+use super::super::line::Line;
+use super::super::units::{amount, number};
+use super::{NAMES, Speaker, Wait, all_busy};
+use crate::snapshot::*;
+use std::borrow::Cow;
+
+impl Speaker<'_> {
+    /// `Lock self._lock`; a resource without a name is told from others by its address.
+    pub(in super::super) fn resource(&self, line: &mut Line, resource: &Resource, name: Option<&str>) {
+        line.put(Role::Resource, &noun(&resource.type_name)).say(" ");
+        match name.or(resource.name.as_deref()) {
+            Some(name) => line.put(Role::Resource, name),
+            None => line.show(Role::Resource, resource.id),
+        };
+    }
+
+    pub(super) fn resource_wait(&self, line: &mut Line, wait: &Wait<'_>, resource: &Resource) {
+        let state = &resource.state;
+        let own = wait.many.iter().any(|w| !matches!(w.target, Target::Resource { id } if id == resource.id));
+        line.say(match (resource.kind, wait.wait.verb) {
+            (ResourceKind::Queue, Verb::Get) => "waits for an item from ",
+            (ResourceKind::Queue, Verb::Put) => "waits for room in ",
+            (ResourceKind::Queue, Verb::Join) => "waits until all is done in ",
+            (ResourceKind::Condition, Verb::Wait) => "waits for a notify of ",
+            (ResourceKind::Condition, _) => "waits for the lock of ",
+            (ResourceKind::Barrier, _) => "waits at ",
+            (ResourceKind::Executor, _) => "waits for the end of ",
+            _ => "waits for ",
+        });
+        if own {
+            // Many of a kind, one for each: the state of the first says nothing of the others.
+            line.say("its own ").put(Role::Resource, &noun(&resource.type_name));
+            if let Some(name) = wait.wait.name.as_deref().or(resource.name.as_deref()) {
+                line.say(" ").put(Role::Resource, name);
+            }
+            if resource.kind == ResourceKind::Event && state.set == Some(false) {
+                line.say(", which is not set");
+            }
+            return;
+        }
+        self.resource(line, resource, wait.wait.name.as_deref());
+        match resource.kind {
+            ResourceKind::Event => match state.set {
+                Some(true) => _ = line.say(", which is set"),
+                Some(false) => _ = line.say(", which is not set"),
+                None => {}
+            },
+            ResourceKind::Barrier => {
+                if let (Some(come), Some(parties)) = (state.size, state.capacity) {
+                    line.say(&format!(" ({come} of {parties} have come)"));
+                }
+            }
+            ResourceKind::Queue => _ = line.say(&queue(state, wait.wait.verb)),
+            ResourceKind::Semaphore => match (state.size, state.capacity) {
+                (Some(free), Some(all)) if all > 0 => _ = line.say(&format!(" ({free} of {all} free)")),
+                (Some(free), _) => _ = line.say(&format!(" ({free} free)")),
+                _ => {}
+            },
+            ResourceKind::Pool => match (state.size, state.capacity) {
+                (Some(size), Some(all)) if all > 0 => _ = line.say(&format!(" ({size} of {all} in it)")),
+                (Some(size), _) => _ = line.say(&format!(" ({size} in it)")),
+                _ => {}
+            },
+            ResourceKind::Executor => {
+                if let (Some(busy), Some(size)) = (state.busy, state.size)
+                    && i64::from(busy) >= size
+                {
+                    line.say("; ").say(&all_busy(size));
+                }
+            }
+            _ => {}
+        }
+        if wait.wait.verb == Verb::Wait && resource.kind == ResourceKind::Condition {
+            return;
+        }
+        self.holders(line, resource, wait.by);
+    }
+
+    /// `, held by task pay-2 at bank.py:40 (transfer)`.
+    fn holders(&self, line: &mut Line, resource: &Resource, asking: Option<Id>) {
+        match &resource.holders[..] {
+            [] => match (resource.kind, resource.state.locked) {
+                (_, Some(true)) => _ = line.say("; it is taken, by whom could not be seen"),
+                (_, Some(false)) => _ = line.say("; it is free now"),
+                _ => {}
+            },
+            [one] => {
+                line.say(if one.trust == Trust::Guessed { ", probably held by " } else { ", held by " });
+                self.holder(line, one, asking);
+            }
+            many => {
+                let guessed = many.iter().any(|h| h.trust == Trust::Guessed);
+                line.say(if guessed { ", probably held by " } else { ", held by " });
+                line.say(&number(many.len() as u64)).say(": ");
+                for (i, holder) in many.iter().take(NAMES).enumerate() {
+                    line.say(if i > 0 { "; " } else { "" });
+                    self.holder(line, holder, asking);
+                }
+                if many.len() > NAMES {
+                    line.say(&format!("; and {} more", number((many.len() - NAMES) as u64)));
+                }
+            }
+        }
+    }
+
+    pub(in super::super) fn holder(&self, line: &mut Line, holder: &Holder, asking: Option<Id>) {
+        match (holder.task, holder.thread) {
+            (Some(id), _) if Some(id) == asking => _ = line.put(Role::Alarm, "this task itself"),
+            (Some(id), _) => {
+                self.task(line, id);
+                if let Some(Task { state: TaskState::Done, .. }) = self.index.task(id) {
+                    line.put(Role::Alarm, ", which is done");
+                }
+            }
+            (None, Some(tid)) => self.thread(line, tid),
+            (None, None) => _ = line.say("code that is no living task"),
+        }
+        if let Some(frame) = &holder.at {
+            line.say(" ");
+            self.at(line, frame);
+        }
+        self.taken(line, holder.taken_line, holder.at.as_ref());
+    }
+
+    /// `, taken at line 38`, where that is another line.
+    pub(in super::super) fn taken(
+        &self,
+        line: &mut Line,
+        taken: Option<u32>,
+        at: Option<&crate::frame::Frame>,
+    ) {
+        if let Some(taken) = taken.filter(|taken| at.is_none_or(|frame| frame.line != *taken)) {
+            line.say(&format!(", taken at line {taken}"));
+        }
+    }
+
+    /// `holds Lock a at bank.py:40; 3 tasks wait for it`.
+    pub(in super::super) fn hold(
+        &self,
+        line: &mut Line,
+        hold: &Hold,
+        stack: &[crate::frame::Frame],
+        many: bool,
+    ) {
+        line.say(if many { "each " } else { "" });
+        line.say(if hold.trust == Trust::Guessed { "probably holds " } else { "holds " });
+        let Some(resource) = self.index.resource(hold.resource) else {
+            line.put(Role::Resource, hold.name.as_deref().unwrap_or("something")).say(" (not readable)");
+            return;
+        };
+        self.resource(line, resource, hold.name.as_deref());
+        if let Some(frame) = stack.get(hold.frame as usize) {
+            self.place(line, frame);
+        }
+        self.taken(line, hold.taken_line, stack.get(hold.frame as usize));
+        let waiters = resource.waiters.len() as u64;
+        match waiters {
+            0 => {}
+            1 => _ = line.say("; ").put(Role::Alarm, "1 task waits for it"),
+            n => _ = line.say("; ").put(Role::Alarm, &format!("{} wait for it", amount(n, "task"))),
+        }
+        match resource.blocked_threads.len() as u64 {
+            0 => {}
+            1 => _ = line.say("; ").put(Role::Alarm, "1 thread waits for it"),
+            n => _ = line.say("; ").put(Role::Alarm, &format!("{} wait for it", amount(n, "thread"))),
+        }
+    }
+}
+
+/// ` (empty, 2 getters)`, ` (100 of 100, 12 putters, no getter)`.
+fn queue(state: &ResourceState, verb: Verb) -> String {
+    let mut parts = Vec::new();
+    match (state.size, state.capacity) {
+        (Some(0), _) => parts.push("empty".to_owned()),
+        (Some(n), Some(all)) if all > 0 && n >= all => parts.push(format!("full: {n} of {all}")),
+        (Some(n), Some(all)) if all > 0 => parts.push(format!("{n} of {all}")),
+        (Some(n), _) => parts.push(amount(n.unsigned_abs(), "item")),
+        _ => {}
+    }
+    if let (Verb::Join, Some(n)) = (verb, state.unfinished) {
+        parts.push(format!("{n} not finished"));
+    }
+    // Who could help is worth a word even when there is nobody.
+    let others = |n: Option<u32>, noun: &str, essential: bool| match n {
+        Some(0) if essential => Some(format!("no {noun}")),
+        Some(0) | None => None,
+        Some(n) => Some(amount(u64::from(n), noun)),
+    };
+    parts.extend(others(state.putters, "putter", false));
+    parts.extend(others(state.getters, "getter", verb != Verb::Get));
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+/// A type as one would say it: `asyncio.locks.Lock` is a `Lock`, but `aiohttp.client.ClientSession`
+/// an `aiohttp ClientSession`.
+pub(in super::super) fn noun(type_name: &str) -> Cow<'_, str> {
+    match type_name {
+        "_thread.lock" => return "threading.Lock".into(),
+        "_thread.RLock" | "threading._RLock" => return "threading.RLock".into(),
+        _ => {}
+    }
+    let last = type_name.rsplit('.').next().unwrap_or(type_name);
+    match type_name.split_once('.').map_or("", |(first, _)| first) {
+        "" | "asyncio" | "_asyncio" | "__main__" | "builtins" | "concurrent" => last.into(),
+        first => format!("{first} {last}").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::noun;
+
+    #[test]
+    fn says_a_type_in_a_word_or_two() {
+        let cases = [
+            ("asyncio.locks.Lock", "Lock"),
+            ("_thread.lock", "threading.Lock"),
+            ("aiohttp.client.ClientSession", "aiohttp ClientSession"),
+            ("__main__.Pool", "Pool"),
+            ("Pool", "Pool"),
+        ];
+        for (type_name, expected) in cases {
+            assert_eq!(noun(type_name), expected);
+        }
+    }
+}

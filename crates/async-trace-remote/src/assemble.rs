@@ -1,0 +1,433 @@
+//! Puts together what memory and the operating system say, in the words of the snapshot.
+
+use crate::Options;
+use crate::asyncio::walk::{self, On, Session, Wait, Walked};
+use crate::capture::Pass;
+use crate::cpython::Version;
+use crate::memory::addr::Addr;
+use crate::process::files::Files;
+use crate::process::threads::OsThread;
+use crate::process::{Identity, children};
+use async_trace_core::snapshot::{
+    Awaiter, Capture, Consistency, EventLoop, Hold, Holder, Id, Job, LoopState, Problem, ProblemCode,
+    Process, Resource, ResourceKind, SCHEMA, Snapshot, Source, Syscall, Target, Task, TaskState, Thread,
+    ThreadState, Trust, WaitsFor,
+};
+use async_trace_core::text::Text;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::time::Instant;
+
+/// What is known from outside of the target's memory.
+pub(crate) struct Facts<'a> {
+    pub identity: &'a Identity,
+    pub version: Version,
+    pub os_threads: &'a [OsThread],
+    pub time_s: f64,
+    pub started: Instant,
+    pub options: &'a Options,
+}
+
+/// Makes the snapshot.
+pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &Facts<'_>) -> Snapshot {
+    let identity = facts.identity;
+    let mut assembly = Assembly {
+        session,
+        facts,
+        files: Files::new(identity.pid),
+        now: session.now.get(),
+        awaited_by: FxHashMap::default(),
+        waiters: FxHashMap::default(),
+        holders: FxHashMap::default(),
+        blocked: FxHashMap::default(),
+    };
+    let loops = assembly.loops(&pass.walked);
+    let threads = assembly.threads(&pass.walked);
+    let tasks = assembly.tasks(&mut pass.walked, &threads);
+    let resources = assembly.resources(&pass.walked);
+    let problems = problems(&pass);
+    let still = facts.os_threads.iter().all(|thread| thread.state == ThreadState::Stopped)
+        && !facts.os_threads.is_empty();
+    let mut snapshot = Snapshot {
+        schema: SCHEMA,
+        process: Process {
+            pid: identity.pid,
+            python: facts.version.to_string().into(),
+            executable: identity.executable.as_str().into(),
+            command: identity.command.iter().map(|word| word.as_str().into()).collect(),
+            asyncio: pass.walked.asyncio,
+        },
+        capture: Capture {
+            source: Source::Live,
+            consistency: if still { Consistency::Still } else { pass.consistency },
+            time_s: facts.time_s,
+            pause_us: pass.pause.map(|pause| u64::try_from(pause.as_micros()).unwrap_or(u64::MAX)),
+            read_us: 0,
+            retries: pass.retries,
+            bytes_read: session.reader.mem.bytes_read(),
+        },
+        threads,
+        loops,
+        tasks,
+        resources,
+        coroutines: Vec::new(),
+        problems,
+    };
+    if facts.options.source {
+        crate::source::attach(&mut snapshot, identity);
+    }
+    snapshot.capture.read_us = u64::try_from(facts.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    snapshot
+}
+
+struct Assembly<'a, 's> {
+    session: &'a Session<'s>,
+    facts: &'a Facts<'a>,
+    files: Files,
+    now: Option<f64>,
+    awaited_by: FxHashMap<Addr, Vec<Awaiter>>,
+    waiters: FxHashMap<Addr, Vec<Id>>,
+    holders: FxHashMap<Addr, Vec<Holder>>,
+    blocked: FxHashMap<Addr, Vec<u32>>,
+}
+
+impl Assembly<'_, '_> {
+    fn os_thread(&self, tid: u32) -> Option<&OsThread> {
+        self.facts.os_threads.iter().find(|thread| thread.tid == tid)
+    }
+
+    fn left(&self, when: Option<f64>) -> Option<f64> {
+        Some(when? - self.now?)
+    }
+
+    fn in_selector(&self, tid: u32) -> bool {
+        self.os_thread(tid)
+            .and_then(|thread| thread.syscall.as_ref())
+            .is_some_and(|call| call.is_selector_wait())
+    }
+
+    fn loops(&self, walked: &Walked) -> Vec<EventLoop> {
+        let state = |found: &walk::EventLoop| match (found.state, found.thread) {
+            (LoopState::Unknown, Some(tid)) if self.in_selector(tid) => LoopState::Idle,
+            (LoopState::Unknown, Some(_)) => LoopState::Busy,
+            (LoopState::Busy, Some(tid)) if found.task.is_none() && self.in_selector(tid) => LoopState::Idle,
+            (state, _) => state,
+        };
+        walked
+            .loops
+            .iter()
+            .map(|found| EventLoop {
+                id: found.addr.into(),
+                kind: found.kind.clone(),
+                thread: found.thread,
+                state: state(found),
+                task: found.task.map(Id::from),
+                ready: found.ready,
+                ready_callbacks: found.ready_callbacks.clone(),
+                timers: found.timers,
+                next_timer_s: self.left(found.next_timer),
+                turn_s: match state(found) {
+                    LoopState::Busy => self.left(found.turn_started).map(|s| (-s).max(0.0)),
+                    _ => None,
+                },
+                watched_fds: found.watched_fds,
+                debug: found.debug,
+                executor: found.executor.map(Id::from),
+            })
+            .collect()
+    }
+
+    fn threads(&mut self, walked: &Walked) -> Vec<Thread> {
+        let mut out = Vec::with_capacity(walked.threads.len());
+        for (index, found) in walked.threads.iter().enumerate() {
+            let os = self.os_thread(found.state.tid).cloned();
+            let tid = if os.is_some() || self.facts.os_threads.is_empty() { found.state.tid } else { 0 };
+            let name = match (&found.name, &os) {
+                (Some(name), _) => name.clone(),
+                (None, Some(os)) => os.name.as_str().into(),
+                (None, None) => "thread".into(),
+            };
+            let state = os.as_ref().map_or(ThreadState::Unknown, |os| os.state);
+            let syscall = os.as_ref().and_then(|os| os.syscall.as_ref()).map(|call| {
+                let name = call.name().map_or_else(|| format!("syscall {}", call.number).into(), Text::from);
+                let read = |addr: u64, buf: &mut [u8]| self.session.reader.mem.read(Addr(addr), buf).is_ok();
+                let file = call.file(&read).map(|fd| self.files.describe(fd));
+                Syscall { name, file }
+            });
+            let sleeps = state != ThreadState::Running;
+            let waits_for = found.waits_for.as_ref().filter(|_| sleeps).map(|wait| self.wait(wait, walked));
+            if let Some(WaitsFor { target: Target::Resource { id }, .. }) = &waits_for {
+                self.blocked.entry(Addr(id.0)).or_default().push(tid);
+            }
+            let job = walked.executors.by_thread.get(&index).map(|future| {
+                let job = walked.executors.jobs.get(future);
+                let waits_for_it = |task: &&walk::Task| {
+                    matches!(&task.wait, Some(Wait { on: On::Job(awaited), .. }) if awaited == future)
+                };
+                Job {
+                    future: (*future).into(),
+                    task: walked.tasks.iter().find(waits_for_it).map(|task| task.addr.into()),
+                    function: job.and_then(|job| job.function.clone()),
+                    executor: job.and_then(|job| job.executor).map(Id::from),
+                }
+            });
+            for hold in &found.holds {
+                let at = found.chain.get(hold.frame as usize).cloned();
+                self.holders.entry(hold.resource).or_default().push(Holder {
+                    task: None,
+                    thread: Some(tid),
+                    at,
+                    trust: hold.trust,
+                    taken_line: hold.taken_line,
+                });
+            }
+            out.push(Thread {
+                tid,
+                name,
+                interpreter: found.state.interpreter.id,
+                state,
+                syscall,
+                holds_gil: found.state.holds_gil,
+                cpu_us: os.as_ref().map(|os| os.cpu_us),
+                stack: found.chain.clone(),
+                event_loop: found.running_loop.map(Id::from),
+                task: found.running_task.map(Id::from),
+                job,
+                waits_for,
+                holds: found.holds.iter().map(hold).collect(),
+            });
+        }
+        let main = self.facts.identity.pid;
+        out.sort_by_key(|thread| (thread.tid != main, thread.tid));
+        out
+    }
+
+    fn tasks(&mut self, walked: &mut Walked, threads: &[Thread]) -> Vec<Task> {
+        let mut runners: FxHashMap<Id, u32> = FxHashMap::default();
+        for thread in threads {
+            if let Some(event_loop) = thread.event_loop {
+                runners.insert(event_loop, thread.tid);
+            }
+        }
+        let mut out = Vec::with_capacity(walked.tasks.len());
+        for found in &walked.tasks {
+            let waits_for = found.wait.as_ref().map(|wait| self.wait(wait, walked));
+            match &found.wait {
+                Some(Wait { on: On::Tasks { pending, .. }, verb, .. }) => {
+                    for awaited in pending {
+                        let awaiter = Awaiter { task: found.addr.into(), verb: *verb };
+                        self.awaited_by.entry(*awaited).or_default().push(awaiter);
+                    }
+                }
+                Some(Wait { on: On::Resource(resource), within, .. })
+                    if found.state == TaskState::Waiting =>
+                {
+                    self.waiters.entry(*resource).or_default().push(found.addr.into());
+                    if let Some(pool) = within {
+                        self.waiters.entry(*pool).or_default().push(found.addr.into());
+                    }
+                }
+                Some(Wait { on: On::Job(future), .. }) => {
+                    let executor = walked.executors.jobs.get(future).and_then(|job| job.executor);
+                    if let Some(executor) = executor {
+                        self.waiters.entry(executor).or_default().push(found.addr.into());
+                    }
+                }
+                _ => {}
+            }
+            for hold in &found.holds {
+                self.holders.entry(hold.resource).or_default().push(Holder {
+                    task: Some(found.addr.into()),
+                    thread: None,
+                    at: found.chain.get(hold.frame as usize).cloned(),
+                    trust: hold.trust,
+                    taken_line: hold.taken_line,
+                });
+            }
+            out.push(Task {
+                id: found.addr.into(),
+                name: found.name.clone(),
+                type_name: found.type_name.clone(),
+                state: found.state,
+                cancelling: found.cancelling,
+                event_loop: found.event_loop.non_null().map(Id::from),
+                thread: runners.get(&Id::from(found.event_loop)).copied(),
+                chain: found.chain.clone(),
+                waits_for,
+                awaited_by: Vec::new(),
+                holds: found.holds.iter().map(hold).collect(),
+                contexts: found.contexts.clone(),
+                handling: None,
+                connection: None,
+                created: found.created.clone(),
+                outcome: found.outcome.clone(),
+            });
+        }
+        for task in &mut out {
+            if let Some(awaiters) = self.awaited_by.remove(&Addr(task.id.0)) {
+                task.awaited_by = awaiters;
+            }
+        }
+        out
+    }
+
+    fn wait(&mut self, wait: &Wait, walked: &Walked) -> WaitsFor {
+        let target = match &wait.on {
+            On::Tasks { pending, done, any } => Target::Tasks {
+                pending: pending.iter().map(|p| (*p).into()).collect(),
+                done: *done,
+                any: *any,
+            },
+            On::Resource(resource) => Target::Resource { id: (*resource).into() },
+            On::Timer(when) => Target::Timer { left_s: self.left(*when) },
+            On::Process(pid) => children::describe(self.facts.identity.pid, *pid, &mut self.files),
+            On::File(fd) => Target::File { file: self.files.describe(*fd) },
+            On::Job(future) => {
+                let job = walked.executors.jobs.get(future);
+                Target::Job {
+                    future: (*future).into(),
+                    thread: job
+                        .and_then(|job| job.thread)
+                        .and_then(|index| walked.threads.get(index))
+                        .map(|thread| thread.state.tid),
+                    queued_behind: job.and_then(|job| job.queued),
+                    function: job.and_then(|job| job.function.clone()),
+                    executor: job.and_then(|job| job.executor).map(Id::from),
+                }
+            }
+            On::Future(future) => {
+                Target::Future { id: (*future).into(), type_name: self.type_name(*future), reach: None }
+            }
+            On::Turn => Target::Turn,
+            On::Unknown(type_name) => Target::Unknown { type_name: type_name.clone() },
+        };
+        WaitsFor {
+            target,
+            verb: wait.verb,
+            trust: wait.trust,
+            name: wait.name.clone(),
+            within: wait.within.map(Id::from),
+            timeout_s: self.left(wait.timeout),
+        }
+    }
+
+    fn type_name(&self, object: Addr) -> Text {
+        let reader = self.session.reader;
+        match reader.type_of(object) {
+            Ok(of) => reader.full_type_name(&of),
+            Err(_) => "an unreadable object".into(),
+        }
+    }
+
+    fn resources(&mut self, walked: &Walked) -> Vec<Resource> {
+        // Waiters in the order in which the resource itself will serve them.
+        let by_future: FxHashMap<Addr, Addr> = walked
+            .tasks
+            .iter()
+            .filter(|task| !task.waiter.is_null())
+            .map(|task| (task.waiter, task.addr))
+            .collect();
+        let mut names: FxHashMap<Addr, Text> = FxHashMap::default();
+        for task in &walked.tasks {
+            if let Some(Wait { on: On::Resource(resource), name: Some(name), .. }) = &task.wait {
+                names.entry(*resource).or_insert_with(|| name.clone());
+            }
+        }
+        for hold in walked.tasks.iter().flat_map(|task| &task.holds) {
+            if let Some(name) = &hold.name {
+                names.entry(hold.resource).or_insert_with(|| name.clone());
+            }
+        }
+        let mut out = Vec::with_capacity(walked.resources.list.len());
+        for found in &walked.resources.list {
+            let mut waiters = self.waiters.remove(&found.addr).unwrap_or_default();
+            if waiters.len() > 1 && !found.waiters.is_empty() {
+                let order: FxHashMap<Addr, usize> =
+                    found.waiters.iter().enumerate().map(|(at, future)| (*future, at)).collect();
+                let place: FxHashMap<Id, usize> = by_future
+                    .iter()
+                    .filter_map(|(future, task)| Some((Id::from(*task), *order.get(future)?)))
+                    .collect();
+                waiters.sort_by_key(|task| place.get(task).copied().unwrap_or(usize::MAX));
+            }
+            let mut seen = FxHashSet::default();
+            waiters.retain(|task| seen.insert(*task));
+            let mut holders = self.holders.remove(&found.addr).unwrap_or_default();
+            if holders.is_empty()
+                && let Some(owner) = found.owner
+            {
+                let at = walked.task(owner).and_then(|task| task.chain.last().cloned());
+                let task = Some(owner.into());
+                holders.push(Holder { task, thread: None, at, trust: Trust::Inferred, taken_line: None });
+            }
+            out.push(Resource {
+                id: found.addr.into(),
+                kind: found.kind,
+                type_name: found.type_name.clone(),
+                name: names.remove(&found.addr),
+                state: found.state.clone(),
+                holders,
+                waiters,
+                blocked_threads: self.blocked.remove(&found.addr).unwrap_or_default(),
+                within: found.within.map(Id::from),
+                reach: None,
+            });
+        }
+        // A held lock that nobody waits for needs no entry of its own beyond the hold.
+        out.retain(|resource| {
+            resource.kind != ResourceKind::Manager
+                || !resource.waiters.is_empty()
+                || !resource.holders.is_empty()
+        });
+        out
+    }
+}
+
+fn hold(found: &walk::Hold) -> Hold {
+    Hold {
+        resource: found.resource.into(),
+        frame: found.frame,
+        trust: found.trust,
+        name: found.name.clone(),
+        taken_line: found.taken_line,
+    }
+}
+
+fn problems(pass: &Pass) -> Vec<Problem> {
+    let mut out = Vec::new();
+    if let Some(refused) = &pass.refused {
+        out.push(Problem {
+            code: ProblemCode::PauseRefused,
+            message: format!("the process could not be paused, so it was read while it ran: {refused}")
+                .into(),
+            task: None,
+            count: 1,
+        });
+    }
+    if pass.late > 0 {
+        out.push(Problem {
+            code: ProblemCode::PauseBudget,
+            message: format!(
+                "the pause was over before all was copied: {} pages are of a later moment",
+                pass.late
+            )
+            .into(),
+            task: None,
+            count: pass.late,
+        });
+    }
+    if pass.unstopped > 0 {
+        out.push(Problem {
+            code: ProblemCode::PauseBudget,
+            message: format!("{} threads could not be stopped and may have run on", pass.unstopped).into(),
+            task: None,
+            count: pass.unstopped as u64,
+        });
+    }
+    out.extend(pass.walked.problems.list.iter().map(|(code, message, task, count)| Problem {
+        code: *code,
+        message: message.clone(),
+        task: task.map(Id::from),
+        count: *count,
+    }));
+    out
+}

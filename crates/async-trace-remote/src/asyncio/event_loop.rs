@@ -1,0 +1,199 @@
+//! Event loops: whether they sleep or run, what is in their queues.
+
+use super::wait::timer_when;
+use super::walk::{EventLoop, Session, Walked};
+use crate::cpython::object::{Kind, Read, Reader};
+use crate::memory::addr::Addr;
+use async_trace_core::snapshot::{Callback, LoopState, ProblemCode};
+use async_trace_core::text::Text;
+use rustc_hash::FxHashSet;
+
+/// How many queued callbacks are described, and how many timers are looked through for the first.
+const MAX_CALLBACKS: u64 = 32;
+const MAX_TIMERS: usize = 4096;
+
+/// Reads every loop that a thread runs or a task belongs to.
+pub(crate) fn read_all(session: &Session<'_>, walked: &mut Walked) {
+    let mut seen = FxHashSet::default();
+    let running = walked.threads.iter().filter_map(|thread| thread.running_loop);
+    let all: Vec<Addr> = running.chain(walked.tasks.iter().map(|task| task.event_loop)).collect();
+    for addr in all {
+        if addr.is_null() || !seen.insert(addr) {
+            continue;
+        }
+        match read(session, addr, walked) {
+            Ok(found) => walked.loops.push(found),
+            Err(torn) => walked.problems.note(ProblemCode::LoopUnreadable, torn, None),
+        }
+    }
+}
+
+fn read(session: &Session<'_>, addr: Addr, walked: &Walked) -> Read<EventLoop> {
+    let reader = session.reader;
+    let of = reader.type_of(addr)?;
+    let runner = walked.threads.iter().find(|thread| thread.running_loop == Some(addr));
+    let mut found = EventLoop {
+        addr,
+        kind: reader.full_type_name(&of),
+        state: LoopState::Unknown,
+        thread: runner.map(|thread| thread.state.tid),
+        task: runner.and_then(|thread| thread.running_task),
+        ready: None,
+        ready_callbacks: Vec::new(),
+        timers: None,
+        next_timer: None,
+        turn_started: None,
+        watched_fds: None,
+        debug: false,
+        executor: None,
+    };
+    let closed = if reader.bases(addr)?.iter().any(|base| &*base.name == "uvloop.loop.Loop") {
+        found.kind = "uvloop.Loop".into();
+        uvloop(reader, addr, &mut found)?
+    } else {
+        selector(reader, addr, &mut found)?
+    };
+    found.state = match (runner, found.task) {
+        (None, _) if closed => LoopState::Closed,
+        (None, _) => LoopState::NotRunning,
+        (Some(_), Some(_)) => LoopState::Busy,
+        // Whether it sleeps is what its thread does: the stack tells, and for loops that are not
+        // written in Python the system call does (see `capture`).
+        (Some(thread), None) => match thread.stack.first() {
+            Some(frame) if &*frame.code.name == "select" && frame.code.file.ends_with("selectors.py") => {
+                LoopState::Idle
+            }
+            Some(_) if &*found.kind == "uvloop.Loop" => LoopState::Unknown,
+            _ => LoopState::Busy,
+        },
+    };
+    if let Some(thread) = runner
+        && found.state == LoopState::Busy
+        && let Some(turn) = thread
+            .stack
+            .iter()
+            .find(|f| &*f.code.name == "_run_once" && f.code.file.ends_with("asyncio/base_events.py"))
+    {
+        // `end_time = self.time() + self._clock_resolution`, set when the selector has returned.
+        found.turn_started = turn.local(reader, "end_time").ok().flatten().and_then(|t| reader.float(t).ok());
+    }
+    Ok(found)
+}
+
+/// Loops that derive from asyncio's `BaseEventLoop`. Returns whether it is closed.
+fn selector(reader: &Reader<'_>, addr: Addr, found: &mut EventLoop) -> Read<bool> {
+    let flag = |name| -> Read<bool> {
+        match reader.attr(addr, name)? {
+            Some(value) => reader.truth(value),
+            None => Ok(false),
+        }
+    };
+    if let Some(ready) = reader.attr(addr, "_ready")? {
+        found.ready = Some(reader.size(ready)?);
+        for handle in reader.deque(ready, MAX_CALLBACKS)? {
+            found.ready_callbacks.extend(callback(reader, reader.attr(handle, "_callback")?)?);
+        }
+    }
+    if let Some(scheduled) = reader.attr(addr, "_scheduled")? {
+        let timers = reader.list(scheduled)?;
+        found.timers = Some(timers.len() as u64);
+        found.next_timer = next_timer(reader, timers.into_iter())?;
+    }
+    if let Some(selector) = reader.not_none(reader.attr(addr, "_selector")?)?
+        && let Some(watched) = reader.attr(selector, "_fd_to_key")?
+    {
+        // One of them is the loop's own socket for being woken up.
+        found.watched_fds = Some(reader.dict_len(watched)?.saturating_sub(1));
+    }
+    found.debug = flag("_debug")?;
+    found.executor = reader.not_none(reader.attr(addr, "_default_executor")?)?;
+    flag("_closed")
+}
+
+/// uvloop keeps its state in a structure of C; its fields stand in the order of `loop.pxd`, which it
+/// ships. Queues are found by their types, since fields were added between versions.
+fn uvloop(reader: &Reader<'_>, addr: Addr, found: &mut EventLoop) -> Read<bool> {
+    let words = reader.pointers(addr + 16, 32)?;
+    let kind = |word: Addr| if word.is_null() { None } else { reader.kind_of(word).ok() };
+    if let Some(ready) = words.iter().copied().find(|word| kind(*word) == Some(Kind::Deque)) {
+        found.ready = Some(reader.size(ready)?);
+        for handle in reader.deque(ready, MAX_CALLBACKS)? {
+            // cdef class Handle: cb_type +56 (1: a Python callback), its arg1 +72.
+            if reader.is_object(handle) && reader.i32(handle + 56)? == 1 {
+                found.ready_callbacks.extend(callback(reader, reader.ptr(handle + 72)?.non_null())?);
+            } else {
+                found
+                    .ready_callbacks
+                    .push(Callback { function: reader.intern("an internal callback"), task: None });
+            }
+        }
+    }
+    for set in words.iter().copied().filter(|word| kind(*word) == Some(Kind::Set)) {
+        let timers: Vec<Addr> = reader.set(set)?;
+        let is_timer = |t: &Addr| reader.type_of(*t).is_ok_and(|of| &*of.name == "uvloop.loop.TimerHandle");
+        if timers.is_empty() || timers.first().is_some_and(is_timer) {
+            found.timers = Some(timers.len() as u64);
+            found.next_timer = next_timer(reader, timers.into_iter())?;
+            if found.timers != Some(0) {
+                break;
+            }
+        }
+    }
+    // `_closed` +48, `_debug` +52.
+    found.debug = reader.i32(addr + 52)? == 1;
+    found.executor = reader.not_none(words.get(9).copied().filter(|word| reader.is_object(*word)))?;
+    Ok(reader.i32(addr + 48)? == 1)
+}
+
+fn next_timer(reader: &Reader<'_>, timers: impl Iterator<Item = Addr>) -> Read<Option<f64>> {
+    let mut next: Option<f64> = None;
+    for timer in timers.take(MAX_TIMERS) {
+        let cancelled = reader.attr(timer, "_cancelled")?;
+        if cancelled.is_some_and(|c| reader.truth(c) == Ok(true)) {
+            continue;
+        }
+        if let Some(when) = timer_when(reader, timer)? {
+            next = Some(next.map_or(when, |next| next.min(when)));
+        }
+    }
+    Ok(next)
+}
+
+/// Describes a callback: the function, or the task whose step or wake-up it is.
+fn callback(reader: &Reader<'_>, object: Option<Addr>) -> Read<Option<Callback>> {
+    let Some(object) = reader.not_none(object)? else { return Ok(None) };
+    let task = |function: &str, task: Addr| {
+        Ok(Some(Callback { function: reader.intern(function), task: Some(task.into()) }))
+    };
+    match reader.kind_of(object)? {
+        Kind::TaskStep => task("step", reader.ptr(object + 16)?),
+        Kind::TaskWakeup => task("wakeup", reader.ptr(object + 16)?),
+        Kind::Builtin => {
+            let (name, owner) = reader.builtin(object)?;
+            if &*name == "task_wakeup" { task("wakeup", owner) } else { named(name) }
+        }
+        Kind::Method => {
+            let (function, owner) = reader.method(object)?;
+            let name = reader.function_qualname(function).unwrap_or_else(|_| reader.intern("a method"));
+            match name.rsplit_once(".__") {
+                Some((_, "step")) => task("step", owner),
+                Some((_, "wakeup")) => task("wakeup", owner),
+                _ => named(name),
+            }
+        }
+        Kind::Function => named(reader.function_qualname(object)?),
+        Kind::Partial => {
+            let (function, _) = reader.partial(object)?;
+            match reader.kind_of(function)? {
+                Kind::Function => named(reader.function_qualname(function)?),
+                _ => named(reader.intern("functools.partial")),
+            }
+        }
+        _ => named(reader.full_type_name(&*reader.type_of(object)?)),
+    }
+}
+
+#[allow(clippy::unnecessary_wraps)] // one arm of a match whose others can fail
+fn named(function: Text) -> Read<Option<Callback>> {
+    Ok(Some(Callback { function, task: None }))
+}

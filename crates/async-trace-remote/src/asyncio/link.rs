@@ -1,0 +1,226 @@
+//! Joins what was found apart: a bare future with the job, the inner task or the socket behind it; a
+//! pool with those who have its connections; a contended lock with whoever may hold it.
+
+use super::chain::Chain;
+use super::task;
+use super::walk::{Hold, On, Session, Walked};
+use crate::cpython::generator;
+use crate::cpython::object::{Kind, Read, Reader};
+use crate::memory::addr::Addr;
+use async_trace_core::frame::Origin;
+use async_trace_core::snapshot::{ResourceKind, TaskState, Trust, Verb};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// How many contended things without a holder are looked for in the variables of all tasks.
+const MAX_GUESSED: usize = 256;
+
+/// Does all of it.
+pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
+    for index in 0..walked.tasks.len() {
+        if let Some(on) = better(session, index, walked) {
+            let task = &mut walked.tasks[index];
+            if let Some(wait) = &mut task.wait {
+                match on {
+                    (on, Some(verb), trust) => {
+                        wait.on = on;
+                        wait.verb = verb;
+                        wait.trust = wait.trust.max(trust);
+                    }
+                    (on, None, trust) => {
+                        wait.on = on;
+                        wait.trust = wait.trust.max(trust);
+                    }
+                }
+            }
+        }
+    }
+    for thread in &mut walked.threads {
+        if let Some(wait) = &mut thread.waits_for
+            && let On::Job(future) = wait.on
+            && let Some(task) = walked.completes.get(&future)
+        {
+            wait.on = On::Tasks { pending: vec![*task], done: 0, any: None };
+        }
+    }
+    pools(session, walked);
+    guesses(session, walked);
+}
+
+/// Something better than a bare future to say of a wait.
+fn better(session: &Session<'_>, index: usize, walked: &Walked) -> Option<(On, Option<Verb>, Trust)> {
+    let reader = session.reader;
+    let wait = walked.tasks[index].wait.as_ref()?;
+    match wait.on {
+        On::Future(future) => {
+            if let Some(inner) = walked.completes.get(&future) {
+                let on = On::Tasks { pending: vec![*inner], done: 0, any: None };
+                return Some((on, Some(Verb::Shield), Trust::Read));
+            }
+            for callback in task::callbacks(reader, future).unwrap_or_default() {
+                if let Ok(Some(source)) = chained_source(reader, callback) {
+                    return Some((On::Job(source), Some(Verb::Call), Trust::Read));
+                }
+            }
+            let direct = walked.files.by_object.contains_key(&future);
+            let fd = walked.files.find(reader, future)?;
+            Some((On::File(fd), None, if direct { Trust::Read } else { Trust::Inferred }))
+        }
+        // A library's stream that waits on an event of its own.
+        On::Resource(event) if wait.within.is_none() => {
+            let resource = walked.resources.get(event)?;
+            if resource.kind != ResourceKind::Event {
+                return None;
+            }
+            let fd = walked.files.find(reader, event)?;
+            Some((On::File(fd), Some(Verb::Read), Trust::Inferred))
+        }
+        _ => None,
+    }
+}
+
+/// The thread's future behind an asyncio future that `wrap_future` made.
+fn chained_source(reader: &Reader<'_>, callback: Addr) -> Read<Option<Addr>> {
+    if reader.kind_of(callback)? != Kind::Function
+        || &*reader.function_qualname(callback)? != "_chain_future.<locals>._call_check_cancel"
+    {
+        return Ok(None);
+    }
+    super::closure::variable(reader, callback, "source")
+}
+
+/// Who has the connections of a pool that is waited on: the tasks inside of a block whose manager
+/// refers to that pool.
+fn pools(session: &Session<'_>, walked: &mut Walked) {
+    let reader = session.reader;
+    let mut wanted: FxHashSet<Addr> = walked.tasks.iter().filter_map(|t| t.wait.as_ref()?.within).collect();
+    for task in &walked.tasks {
+        if let Some(On::Resource(object)) = task.wait.as_ref().map(|wait| &wait.on)
+            && walked
+                .resources
+                .get(*object)
+                .is_some_and(|r| matches!(r.kind, ResourceKind::Pool | ResourceKind::Manager))
+        {
+            wanted.insert(*object);
+        }
+    }
+    if wanted.is_empty() {
+        return;
+    }
+    let mut known: FxHashMap<Addr, Option<Addr>> = FxHashMap::default();
+    for task in &mut walked.tasks {
+        for context in &task.contexts {
+            let manager = Addr(context.id.0);
+            let pool =
+                *known.entry(manager).or_insert_with(|| refers_to(reader, manager, &wanted).ok().flatten());
+            if let Some(pool) = pool {
+                task.holds.push(Hold {
+                    resource: pool,
+                    frame: context.frame,
+                    trust: Trust::Inferred,
+                    name: None,
+                    taken_line: None,
+                });
+            }
+        }
+    }
+}
+
+/// Which of the wanted objects a context manager refers to.
+fn refers_to(reader: &Reader<'_>, manager: Addr, wanted: &FxHashSet<Addr>) -> Read<Option<Addr>> {
+    // The pool itself, entered to open and close it, is not a connection of it.
+    if wanted.contains(&manager) {
+        return Ok(None);
+    }
+    for (name, value) in reader.attrs(manager)? {
+        if wanted.contains(&value) {
+            return Ok(Some(value));
+        }
+        if &*name == "gen"
+            && let (_, Some(frame)) = generator::state(reader, value)?
+        {
+            for (_, local) in frame.locals(reader)? {
+                if wanted.contains(&local) {
+                    return Ok(Some(local));
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A lock that was taken with a bare `acquire()` leaves no trace on any stack. Whoever refers to it
+/// from its variables, and would release it, may be the holder.
+fn guesses(session: &Session<'_>, walked: &mut Walked) {
+    let reader = session.reader;
+    let held: FxHashSet<Addr> = walked
+        .tasks
+        .iter()
+        .flat_map(|task| &task.holds)
+        .chain(walked.threads.iter().flat_map(|thread| &thread.holds))
+        .map(|hold| hold.resource)
+        .collect();
+    let orphans: FxHashSet<Addr> = walked
+        .resources
+        .list
+        .iter()
+        .filter(|r| match r.kind {
+            ResourceKind::Lock => r.state.locked == Some(true),
+            ResourceKind::Semaphore => r.state.size == Some(0),
+            ResourceKind::ThreadLock => r.state.locked == Some(true),
+            _ => false,
+        })
+        .map(|r| r.addr)
+        .filter(|addr| !held.contains(addr))
+        .take(MAX_GUESSED)
+        .collect();
+    if orphans.is_empty() {
+        return;
+    }
+    let mut chain = Chain::default();
+    for index in 0..walked.tasks.len() {
+        let addr = walked.tasks[index].addr;
+        if walked.tasks[index].state == TaskState::Done {
+            continue;
+        }
+        let waits_on = match walked.tasks[index].wait.as_ref().map(|wait| &wait.on) {
+            Some(On::Resource(object)) => Some(*object),
+            _ => None,
+        };
+        let Ok(nodes) = task::nodes(session, addr, &mut chain, walked) else { continue };
+        let mut found: Vec<Hold> = Vec::new();
+        for (at, node) in nodes.iter().enumerate() {
+            if session.places.origin(node.place) == Origin::Stdlib {
+                continue;
+            }
+            let Some(frame) = &node.frame else { continue };
+            if frame.code.mentions(reader, "release") != Ok(true) {
+                continue;
+            }
+            let Ok(locals) = frame.locals(reader) else { continue };
+            let mut objects: Vec<Addr> = Vec::new();
+            for (_, value) in locals {
+                objects.push(value);
+                if reader.kind_of(value) == Ok(Kind::Other)
+                    && let Ok(attributes) = reader.attrs(value)
+                {
+                    objects.extend(attributes.into_iter().map(|(_, value)| value));
+                }
+            }
+            for object in objects {
+                let fresh = orphans.contains(&object)
+                    && waits_on != Some(object)
+                    && !found.iter().any(|hold| hold.resource == object);
+                if fresh {
+                    found.push(Hold {
+                        resource: object,
+                        frame: u32::try_from(at).unwrap_or(0),
+                        trust: Trust::Guessed,
+                        name: super::names::of(session, object, &nodes, at),
+                        taken_line: None,
+                    });
+                }
+            }
+        }
+        walked.tasks[index].holds.extend(found);
+    }
+}

@@ -1,0 +1,321 @@
+//! One task: its name, state and chain.
+
+use super::chain::{Chain, End, Node};
+use super::walk::{Session, Task, Walked};
+use super::{hold, wait};
+use crate::cpython::frame::Frame as PyFrame;
+use crate::cpython::object::{Kind, Read, Reader, Torn, word};
+use crate::memory::addr::Addr;
+use async_trace_core::frame::{Frame, FrameKind, Origin};
+use async_trace_core::snapshot::{Creation, CreationSource, Outcome, ProblemCode, TaskState};
+use async_trace_core::text::Text;
+use std::sync::Arc;
+
+/// `fut_state`.
+const PENDING: i32 = 0;
+const CANCELLED: i32 = 1;
+
+/// The fields of a task, wherever its implementation keeps them.
+struct Fields {
+    state: i32,
+    waiter: Option<Addr>,
+    coroutine: Option<Addr>,
+    name: Text,
+    event_loop: Addr,
+    cancelling: u32,
+    callback0: Option<Addr>,
+    callbacks: Option<Addr>,
+    source_tb: Option<Addr>,
+    exception: Option<Addr>,
+}
+
+/// Reads the task at `addr` and adds it, unless it is done.
+pub(crate) fn read(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Walked) {
+    if let Err(torn) = read_task(session, addr, chain, walked) {
+        walked.problems.note(ProblemCode::TaskUnreadable, torn, Some(addr));
+    }
+}
+
+fn read_task(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Walked) -> Read<()> {
+    let reader = session.reader;
+    let of = reader.type_of(addr)?;
+    let fields = if of.kind == Kind::Task { c_fields(reader, addr)? } else { python_fields(reader, addr)? };
+    if fields.state != PENDING {
+        return Ok(());
+    }
+    let coroutine = fields.coroutine.ok_or(Torn("a task without a coroutine"))?;
+    let threads = &walked.threads;
+    let stacks = |frame: Addr| -> Option<Vec<PyFrame>> {
+        threads.iter().find_map(|thread| {
+            let end = thread.stack.iter().position(|f| f.addr == frame)?;
+            Some(thread.stack[..=end].to_vec())
+        })
+    };
+    chain.read(reader, &session.places, coroutine, &stacks);
+    if let Some(torn) = chain.torn {
+        walked.problems.note(ProblemCode::ChainTorn, torn, Some(addr));
+    }
+    let is_current = walked.threads.iter().any(|thread| thread.running_task == Some(addr));
+    let waiter_done = match fields.waiter {
+        Some(waiter) => future_state(reader, waiter)? != PENDING,
+        None => false,
+    };
+    let state = match (is_current || chain.end == Some(End::Running), fields.waiter) {
+        (true, _) => TaskState::Running,
+        (false, Some(_)) if !waiter_done => TaskState::Waiting,
+        (false, _) => TaskState::Ready,
+    };
+    note_callbacks(session, addr, &fields, walked);
+    let wait = match state {
+        TaskState::Waiting | TaskState::Ready => {
+            wait::classify(session, chain, fields.waiter, fields.event_loop, walked)
+        }
+        TaskState::Running | TaskState::Done => None,
+    };
+    let (holds, contexts) = hold::read(session, &chain.nodes, walked);
+    let wait = wait.map(|mut wait| {
+        wait.timeout = wait.timeout.or_else(|| wait::timeout_around(session, &contexts));
+        wait
+    });
+    let created = match fields.source_tb {
+        Some(stack) => creation(session, stack).ok().flatten(),
+        None => None,
+    };
+    let plain = matches!(&*of.name, "_asyncio.Task");
+    let task = Task {
+        addr,
+        name: fields.name,
+        type_name: if plain { None } else { Some(reader.full_type_name(&of)) },
+        state,
+        cancelling: fields.cancelling,
+        event_loop: fields.event_loop,
+        chain: session.frames(&chain.nodes),
+        waiter: fields.waiter.unwrap_or_default(),
+        wait,
+        holds,
+        contexts,
+        created,
+        outcome: None,
+    };
+    walked.index.insert(addr, walked.tasks.len());
+    walked.tasks.push(task);
+    Ok(())
+}
+
+/// Adds a finished task that something still refers to.
+pub(crate) fn read_done(session: &Session<'_>, addr: Addr, walked: &mut Walked) -> Read<()> {
+    let reader = session.reader;
+    let of = reader.type_of(addr)?;
+    let fields = if of.kind == Kind::Task { c_fields(reader, addr)? } else { python_fields(reader, addr)? };
+    let outcome = match (fields.state, fields.exception) {
+        (PENDING, _) => return Ok(()),
+        (CANCELLED, _) => Outcome::Cancelled,
+        (_, Some(exception)) => Outcome::Raised(reader.full_type_name(&*reader.type_of(exception)?)),
+        _ => Outcome::Returned,
+    };
+    let plain = matches!(&*of.name, "_asyncio.Task");
+    walked.index.insert(addr, walked.tasks.len());
+    walked.tasks.push(Task {
+        addr,
+        name: fields.name,
+        type_name: if plain { None } else { Some(reader.full_type_name(&of)) },
+        state: TaskState::Done,
+        cancelling: 0,
+        event_loop: fields.event_loop,
+        chain: Arc::from([]),
+        waiter: Addr::NULL,
+        wait: None,
+        holds: Vec::new(),
+        contexts: Vec::new(),
+        created: None,
+        outcome: Some(outcome),
+    });
+    Ok(())
+}
+
+/// The fields of `TaskObj`, copied in one piece.
+fn c_fields(reader: &Reader<'_>, addr: Addr) -> Read<Fields> {
+    let (t, f) = (&reader.layout.task, &reader.layout.future);
+    let mut object = [0; 256];
+    let size = usize::try_from(t.size).unwrap_or(0).min(object.len());
+    reader.mem.read(addr, &mut object[..size])?;
+    let pointer = |offset: u64| {
+        usize::try_from(offset)
+            .ok()
+            .and_then(|at| object.get(at..at + 8))
+            .map_or(Addr::NULL, |b| Addr(word(b)))
+    };
+    let number = |offset: u64| {
+        let bytes =
+            usize::try_from(offset).ok().and_then(|at| object.get(at..)).and_then(<[u8]>::first_chunk);
+        bytes.map_or(0, |b| i32::from_le_bytes(*b))
+    };
+    let name = pointer(t.name);
+    let name = match reader.kind_of(name)? {
+        // 3.12+: `Task-7` is kept as 7 until someone asks.
+        Kind::Int => reader.intern(&format!("Task-{}", reader.int(name)?)),
+        _ => reader.fresh_text(name)?,
+    };
+    let asked = number(t.must_cancel.0).cast_unsigned() & u32::from(t.must_cancel.1) != 0;
+    let cancelling = match t.num_cancels {
+        Some(offset) => u32::try_from(number(offset)).unwrap_or(0).max(u32::from(asked)),
+        None => u32::from(asked),
+    };
+    Ok(Fields {
+        state: number(f.state),
+        waiter: pointer(t.fut_waiter).non_null(),
+        coroutine: pointer(t.coro).non_null(),
+        name,
+        event_loop: pointer(f.event_loop),
+        cancelling,
+        callback0: pointer(f.callback0).non_null(),
+        callbacks: pointer(f.callbacks).non_null(),
+        source_tb: pointer(f.source_tb).non_null(),
+        exception: pointer(f.exception).non_null(),
+    })
+}
+
+/// The attributes of a task that is written in Python.
+fn python_fields(reader: &Reader<'_>, addr: Addr) -> Read<Fields> {
+    let name = reader.need(addr, "_name")?;
+    let cancels = match reader.attr(addr, "_num_cancels_requested")? {
+        Some(n) => u32::try_from(reader.int(n)?).unwrap_or(0),
+        None => 0,
+    };
+    let asked = match reader.attr(addr, "_must_cancel")? {
+        Some(asked) => reader.truth(asked)?,
+        None => false,
+    };
+    Ok(Fields {
+        state: python_state(reader, addr)?,
+        waiter: reader.not_none(reader.attr(addr, "_fut_waiter")?)?,
+        coroutine: reader.not_none(reader.attr(addr, "_coro")?)?,
+        name: reader.fresh_text(name)?,
+        event_loop: reader.need(addr, "_loop")?,
+        cancelling: cancels.max(u32::from(asked)),
+        callback0: None,
+        callbacks: reader.not_none(reader.attr(addr, "_callbacks")?)?,
+        source_tb: reader.not_none(reader.attr(addr, "_source_traceback")?)?,
+        exception: reader.not_none(reader.attr(addr, "_exception")?)?,
+    })
+}
+
+fn python_state(reader: &Reader<'_>, addr: Addr) -> Read<i32> {
+    // Set on the class until the future ends.
+    match reader.attr(addr, "_state")? {
+        None => Ok(PENDING),
+        Some(state) => Ok(match &*reader.text(state)? {
+            "PENDING" => PENDING,
+            "CANCELLED" => CANCELLED,
+            _ => 2,
+        }),
+    }
+}
+
+/// The state of any future: 0 pending, 1 cancelled, 2 finished.
+pub(crate) fn future_state(reader: &Reader<'_>, future: Addr) -> Read<i32> {
+    match reader.kind_of(future)? {
+        Kind::Future | Kind::Task => reader.i32(future + reader.layout.future.state),
+        _ => python_state(reader, future),
+    }
+}
+
+/// The functions that a future will call when it is done.
+pub(crate) fn callbacks(reader: &Reader<'_>, future: Addr) -> Read<Vec<Addr>> {
+    let mut out = Vec::new();
+    let list = match reader.kind_of(future)? {
+        Kind::Future | Kind::Task => {
+            let l = &reader.layout.future;
+            out.extend(reader.ptr(future + l.callback0)?.non_null());
+            reader.not_none(reader.ptr(future + l.callbacks)?.non_null())?
+        }
+        _ => reader.not_none(reader.attr(future, "_callbacks")?)?,
+    };
+    if let Some(list) = list {
+        for pair in reader.list(list)? {
+            out.extend(reader.tuple(pair)?.first());
+        }
+    }
+    Ok(out)
+}
+
+/// Notes which futures this task will complete when it ends: the outer one of a `shield`, the
+/// thread's one of `run_coroutine_threadsafe`.
+fn note_callbacks(session: &Session<'_>, task: Addr, fields: &Fields, walked: &mut Walked) {
+    let reader = session.reader;
+    let all = match (fields.callback0, fields.callbacks) {
+        (None, None) => return,
+        (Some(only), None) => vec![only],
+        _ => callbacks(reader, task).unwrap_or_default(),
+    };
+    for callback in all {
+        if let Ok(Some(completed)) = completed_by(reader, callback) {
+            walked.completes.insert(completed, task);
+        }
+    }
+}
+
+/// The future that a done-callback completes, where it is one that does so.
+pub(crate) fn completed_by(reader: &Reader<'_>, callback: Addr) -> Read<Option<Addr>> {
+    if reader.kind_of(callback)? != Kind::Function {
+        return Ok(None);
+    }
+    match &*reader.function_qualname(callback)? {
+        "shield.<locals>._inner_done_callback" => super::closure::variable(reader, callback, "outer"),
+        "_chain_future.<locals>._call_set_state" => super::closure::variable(reader, callback, "destination"),
+        _ => Ok(None),
+    }
+}
+
+/// asyncio's debug mode keeps a `traceback.StackSummary`: a list of `FrameSummary`s, outermost first.
+fn creation(session: &Session<'_>, summary: Addr) -> Read<Option<Creation>> {
+    let reader = session.reader;
+    if reader.kind_of(summary)? != Kind::List {
+        return Ok(None);
+    }
+    let mut stack = Vec::new();
+    for entry in reader.list(summary)? {
+        let file = reader.text(reader.need(entry, "filename")?)?;
+        let line = match reader.attr(entry, "lineno")? {
+            Some(line) => line,
+            None => reader.need(entry, "_lineno")?,
+        };
+        stack.push(Frame {
+            function: reader.text(reader.need(entry, "name")?)?,
+            line: u32::try_from(reader.int(line)?).unwrap_or(0),
+            kind: FrameKind::Function,
+            origin: session.places.origin_of(&file),
+            file,
+            columns: None,
+            source: None,
+            locals: Vec::new(),
+        });
+    }
+    // The last entries are asyncio's own: what the user wrote comes before.
+    while stack.last().is_some_and(|frame| frame.origin == Origin::Stdlib) {
+        stack.pop();
+    }
+    Ok(Some(Creation { stack: stack.into(), kept_by: CreationSource::DebugMode, task: None }))
+}
+
+/// Reads a chain again, for those that need its frames after the pass over all tasks.
+pub(crate) fn nodes(
+    session: &Session<'_>,
+    task: Addr,
+    chain: &mut Chain,
+    walked: &Walked,
+) -> Read<Vec<Node>> {
+    let reader = session.reader;
+    let coroutine = match reader.kind_of(task)? {
+        Kind::Task => reader.ptr(task + reader.layout.task.coro)?,
+        _ => reader.need(task, "_coro")?,
+    };
+    let stacks = |frame: Addr| -> Option<Vec<PyFrame>> {
+        walked.threads.iter().find_map(|thread| {
+            let end = thread.stack.iter().position(|f| f.addr == frame)?;
+            Some(thread.stack[..=end].to_vec())
+        })
+    };
+    chain.read(reader, &session.places, coroutine, &stacks);
+    Ok(std::mem::take(&mut chain.nodes))
+}

@@ -1,0 +1,331 @@
+//! One pass over all that can change: threads, tasks, what they wait for and hold, loops.
+
+use super::chain::{Chain, Node};
+use super::executor::Executors;
+use super::find::{self, Found};
+use super::io::Files;
+use super::places::Places;
+use super::resource::Resources;
+use crate::cpython::frame::Frame as PyFrame;
+use crate::cpython::object::{Reader, Torn};
+use crate::cpython::runtime::{self, Interpreter, ThreadState};
+use crate::memory::addr::Addr;
+use async_trace_core::frame::{Frame, Local};
+use async_trace_core::snapshot::{
+    Callback, Context, Creation, LoopState, Outcome, ProblemCode, TaskState, Trust, Verb,
+};
+use async_trace_core::text::Text;
+use rustc_hash::FxHashMap;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+/// What is the same for every pass over one target.
+pub(crate) struct Session<'t> {
+    pub reader: &'t Reader<'t>,
+    pub places: Places,
+    /// `_PyRuntime`.
+    pub runtime: Addr,
+    /// The target's own number for itself, in its own namespace; 0 where it is not known.
+    pub inner_pid: u32,
+    /// Read local variables too.
+    pub locals: bool,
+    /// The clock of event loops (`CLOCK_MONOTONIC`, in seconds) at the moment of the pass.
+    pub now: Cell<Option<f64>>,
+    /// Names by which lines of code call objects; the same in every pass.
+    pub names: RefCell<FxHashMap<(Addr, u32), Option<Text>>>,
+    /// Called between tasks: time to look at the clock.
+    pub tick: RefCell<Box<dyn FnMut() + 't>>,
+}
+
+/// A thread, as memory shows it.
+pub(crate) struct Thread {
+    pub state: ThreadState,
+    /// `threading`'s name for it.
+    pub name: Option<Text>,
+    /// Innermost frame first.
+    pub stack: Vec<PyFrame>,
+    pub chain: Arc<[Frame]>,
+    pub running_loop: Option<Addr>,
+    pub running_task: Option<Addr>,
+    pub holds: Vec<Hold>,
+    pub waits_for: Option<Wait>,
+}
+
+/// A task, as memory shows it.
+pub(crate) struct Task {
+    pub addr: Addr,
+    pub name: Text,
+    pub type_name: Option<Text>,
+    pub state: TaskState,
+    pub cancelling: u32,
+    pub event_loop: Addr,
+    pub chain: Arc<[Frame]>,
+    pub waiter: Addr,
+    pub wait: Option<Wait>,
+    pub holds: Vec<Hold>,
+    pub contexts: Vec<Context>,
+    pub created: Option<Creation>,
+    pub outcome: Option<Outcome>,
+}
+
+/// Something held.
+#[derive(Clone, Debug)]
+pub(crate) struct Hold {
+    pub resource: Addr,
+    pub frame: u32,
+    pub trust: Trust,
+    pub name: Option<Text>,
+    pub taken_line: Option<u32>,
+}
+
+/// A wait, before all that it could be linked with is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Wait {
+    pub on: On,
+    pub verb: Verb,
+    pub trust: Trust,
+    pub name: Option<Text>,
+    pub within: Option<Addr>,
+    /// The loop's time at which a timeout around it fires.
+    pub timeout: Option<f64>,
+}
+
+/// What is waited for.
+#[derive(Clone, Debug)]
+pub(crate) enum On {
+    Tasks { pending: Vec<Addr>, done: u32, any: Option<bool> },
+    Resource(Addr),
+    Timer(Option<f64>),
+    Process(Option<u32>),
+    File(i32),
+    Job(Addr),
+    Future(Addr),
+    Turn,
+    Unknown(Text),
+}
+
+/// An event loop, as memory shows it.
+pub(crate) struct EventLoop {
+    pub addr: Addr,
+    pub kind: Text,
+    pub state: LoopState,
+    pub thread: Option<u32>,
+    pub task: Option<Addr>,
+    pub ready: Option<u64>,
+    pub ready_callbacks: Vec<Callback>,
+    pub timers: Option<u64>,
+    pub next_timer: Option<f64>,
+    pub turn_started: Option<f64>,
+    pub watched_fds: Option<u64>,
+    pub debug: bool,
+    pub executor: Option<Addr>,
+}
+
+/// What went wrong, counted by kind.
+#[derive(Default)]
+pub(crate) struct Problems {
+    pub list: Vec<(ProblemCode, Text, Option<Addr>, u64)>,
+    by_kind: FxHashMap<(ProblemCode, &'static str), usize>,
+}
+
+impl Problems {
+    /// Notes that `what` could not be read.
+    pub(crate) fn note(&mut self, code: ProblemCode, torn: Torn, task: Option<Addr>) {
+        if let Some(known) = self.by_kind.get(&(code, torn.0)) {
+            self.list[*known].3 += 1;
+            return;
+        }
+        self.by_kind.insert((code, torn.0), self.list.len());
+        let what = match code {
+            ProblemCode::TaskUnreadable => "a task could not be read",
+            ProblemCode::TaskListTorn => "the list of tasks could not be read to its end",
+            ProblemCode::ChainTorn => "an await chain ends early",
+            ProblemCode::StackTorn => "a thread's stack ends early",
+            ProblemCode::LoopUnreadable => "an event loop could not be read",
+            ProblemCode::ResourceUnreadable => "a lock, queue or the like could not be read",
+            _ => "something could not be read",
+        };
+        self.list.push((code, format!("{what}: {}", torn.0).into(), task, 1));
+    }
+}
+
+/// Everything one pass has found.
+pub(crate) struct Walked {
+    pub interpreters: Vec<Interpreter>,
+    pub asyncio: bool,
+    pub threads: Vec<Thread>,
+    pub tasks: Vec<Task>,
+    pub index: FxHashMap<Addr, usize>,
+    pub loops: Vec<EventLoop>,
+    pub resources: Resources,
+    pub executors: Executors,
+    pub files: Files,
+    /// Inner futures and tasks by the future that they will complete (`shield`, `wrap_future`).
+    pub completes: FxHashMap<Addr, Addr>,
+    pub problems: Problems,
+}
+
+impl Walked {
+    fn new() -> Self {
+        Self {
+            interpreters: Vec::new(),
+            asyncio: false,
+            threads: Vec::new(),
+            tasks: Vec::new(),
+            index: FxHashMap::default(),
+            loops: Vec::new(),
+            resources: Resources::default(),
+            executors: Executors::default(),
+            files: Files::default(),
+            completes: FxHashMap::default(),
+            problems: Problems::default(),
+        }
+    }
+
+    pub(crate) fn task(&self, addr: Addr) -> Option<&Task> {
+        self.index.get(&addr).and_then(|index| self.tasks.get(*index))
+    }
+
+    /// Whether something was found torn that a moment later may be whole.
+    pub(crate) fn fell_into_a_change(&self) -> bool {
+        self.problems.list.iter().any(|(code, ..)| *code == ProblemCode::TaskListTorn)
+    }
+}
+
+/// Walks everything once.
+pub(crate) fn run(session: &Session<'_>) -> Result<Walked, Torn> {
+    let reader = session.reader;
+    let mut walked = Walked::new();
+    walked.interpreters = runtime::interpreters(reader, session.runtime)?;
+    let mut found = Vec::new();
+    for interpreter in walked.interpreters.clone() {
+        let threads = match runtime::threads(reader, session.runtime, interpreter) {
+            Ok(threads) => threads,
+            Err(torn) => {
+                walked.problems.note(ProblemCode::StackTorn, torn, None);
+                Vec::new()
+            }
+        };
+        // An interpreter that is being set up or torn down has no modules: nothing to see there yet.
+        let asyncio = runtime::module(reader, interpreter, "asyncio.tasks").ok().flatten();
+        if let Some(asyncio) = asyncio {
+            walked.asyncio = true;
+            note_stdlib(session, asyncio);
+        }
+        let first = walked.threads.len();
+        let names = thread_names(reader, interpreter).unwrap_or_default();
+        for thread in &threads {
+            add_thread(session, thread.clone(), names.get(&thread.ident).cloned(), &mut walked);
+        }
+        if let Some(asyncio) = asyncio {
+            match find::current_tasks(reader, interpreter, asyncio) {
+                Ok(current) => {
+                    for (event_loop, task) in current {
+                        let runner =
+                            walked.threads[first..].iter_mut().find(|t| t.running_loop == Some(event_loop));
+                        if let Some(runner) = runner {
+                            runner.running_task = Some(task);
+                        }
+                    }
+                }
+                Err(torn) => walked.problems.note(ProblemCode::TaskListTorn, torn, None),
+            }
+            let mut tasks = Found::default();
+            find::tasks(reader, interpreter, &threads, asyncio, &mut tasks);
+            for torn in &tasks.torn {
+                walked.problems.note(ProblemCode::TaskListTorn, *torn, None);
+            }
+            found.append(&mut tasks.tasks);
+        }
+    }
+    let mut chain = Chain::default();
+    for addr in found {
+        super::task::read(session, addr, &mut chain, &mut walked);
+        session.tick.borrow_mut()();
+    }
+    super::event_loop::read_all(session, &mut walked);
+    super::executor::read_all(session, &mut walked);
+    super::hold::read_threads(session, &mut walked);
+    super::io::read_all(session, &mut walked);
+    super::link::run(session, &mut walked);
+    Ok(walked)
+}
+
+fn note_stdlib(session: &Session<'_>, asyncio: Addr) {
+    let file = session.reader.dict_get(asyncio, "__file__").ok().flatten();
+    if let Some(Ok(file)) = file.map(|f| session.reader.text(f))
+        && let Some(directory) = file.strip_suffix("/asyncio/tasks.py")
+    {
+        session.places.set_stdlib(directory);
+    }
+}
+
+/// The names that `threading` has for threads, by their identity.
+fn thread_names(reader: &Reader<'_>, interpreter: Interpreter) -> Result<FxHashMap<u64, Text>, Torn> {
+    let mut names = FxHashMap::default();
+    if let Some(threading) = runtime::module(reader, interpreter, "threading")?
+        && let Some(active) = reader.dict_get(threading, "_active")?
+    {
+        for (ident, thread) in reader.dict(active)? {
+            if let Some(name) = reader.attr(thread, "_name")? {
+                names.insert(reader.uint(ident)?, reader.fresh_text(name)?);
+            }
+        }
+    }
+    Ok(names)
+}
+
+fn add_thread(session: &Session<'_>, state: ThreadState, name: Option<Text>, walked: &mut Walked) {
+    let reader = session.reader;
+    let stack = runtime::stack(reader, &state);
+    if let Some(torn) = stack.torn {
+        walked.problems.note(ProblemCode::StackTorn, torn, None);
+    }
+    let running_loop = match runtime::running_loop(reader, &state, session.inner_pid) {
+        Ok(running) => running,
+        Err(torn) => {
+            walked.problems.note(ProblemCode::LoopUnreadable, torn, None);
+            None
+        }
+    };
+    let running_task = match reader.layout.thread.running_task {
+        Some(offset) => {
+            reader.ptr(state.addr + offset).and_then(|task| reader.not_none(task.non_null())).unwrap_or(None)
+        }
+        None => None,
+    };
+    walked.threads.push(Thread {
+        state,
+        name,
+        stack: stack.frames,
+        chain: Arc::from([]),
+        running_loop,
+        running_task,
+        holds: Vec::new(),
+        waits_for: None,
+    });
+}
+
+impl Session<'_> {
+    /// The frames of a chain or stack as the snapshot has them, outermost first.
+    pub(crate) fn frames(&self, nodes: &[Node]) -> Arc<[Frame]> {
+        let places: Vec<u32> = nodes.iter().map(|node| node.place).collect();
+        if !self.locals {
+            return self.places.chain(&places);
+        }
+        let mut frames: Vec<Frame> = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let Some(mut frame) = self.places.frame(node.place) else { continue };
+            if let Some(python) = &node.frame
+                && let Ok(locals) = python.locals(self.reader)
+            {
+                frame.locals = locals
+                    .into_iter()
+                    .map(|(name, value)| Local { name, value: super::describe::value(self.reader, value) })
+                    .collect();
+            }
+            frames.push(frame);
+        }
+        frames.into()
+    }
+}

@@ -1,0 +1,102 @@
+//! Source lines, from the files as the target sees them.
+
+use crate::process::Identity;
+use async_trace_core::Snapshot;
+use async_trace_core::frame::Frame;
+use async_trace_core::text::Text;
+use rustc_hash::FxHashMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Larger files are not source code that a person wrote.
+const MAX_FILE: u64 = 8 << 20;
+/// `O_NONBLOCK`: a path of the target may have become a FIFO, which must not make us wait.
+const NONBLOCK: i32 = 0o4000;
+
+/// Attaches the source line to every frame whose file can be read and has not been changed since the
+/// process was started.
+pub(crate) fn attach(snapshot: &mut Snapshot, identity: &Identity) {
+    let mut sources = Sources { identity, files: FxHashMap::default() };
+    let mut done: FxHashMap<*const Frame, Arc<[Frame]>> = FxHashMap::default();
+    let mut with_source = |chain: &mut Arc<[Frame]>| {
+        let key = chain.as_ptr();
+        let new = done.entry(key).or_insert_with(|| {
+            chain
+                .iter()
+                .map(|frame| Frame { source: sources.line(&frame.file, frame.line), ..frame.clone() })
+                .collect()
+        });
+        *chain = new.clone();
+    };
+    // The old chains stay alive until all are replaced, so that no address is used twice.
+    let old: Vec<Arc<[Frame]>> = snapshot
+        .tasks
+        .iter()
+        .map(|t| t.chain.clone())
+        .chain(snapshot.threads.iter().map(|t| t.stack.clone()))
+        .collect();
+    for task in &mut snapshot.tasks {
+        with_source(&mut task.chain);
+    }
+    for thread in &mut snapshot.threads {
+        with_source(&mut thread.stack);
+    }
+    drop(old);
+}
+
+struct Sources<'a> {
+    identity: &'a Identity,
+    files: FxHashMap<Text, Option<Vec<Text>>>,
+}
+
+impl Sources<'_> {
+    fn line(&mut self, file: &Text, line: u32) -> Option<Text> {
+        let index = usize::try_from(line).ok()?.checked_sub(1)?;
+        if !self.files.contains_key(file) {
+            let lines = self.read(file);
+            self.files.insert(file.clone(), lines);
+        }
+        self.files.get(file)?.as_ref()?.get(index).cloned()
+    }
+
+    fn read(&self, file: &str) -> Option<Vec<Text>> {
+        if file.is_empty() || file.starts_with('<') {
+            return None;
+        }
+        let pid = self.identity.pid;
+        let absolute = if file.starts_with('/') {
+            format!("/proc/{pid}/root{file}")
+        } else {
+            format!("/proc/{pid}/cwd/{file}")
+        };
+        let mut open = fs::OpenOptions::new();
+        open.read(true).custom_flags(NONBLOCK);
+        let opened: File = open.open(absolute).ok()?;
+        let metadata = opened.metadata().ok()?;
+        if !metadata.is_file() || metadata.len() > MAX_FILE {
+            return None;
+        }
+        // A line of a file that was edited since would be a lie.
+        if let (Ok(modified), Some(started)) = (metadata.modified(), started(self.identity))
+            && modified > started
+        {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        opened.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes).lines().map(|line| line.trim().into()).collect())
+    }
+}
+
+/// When the process was started: its start is counted in hundredths of a second since the boot.
+fn started(identity: &Identity) -> Option<SystemTime> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let boot = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    // The boot time is in whole seconds.
+    let since =
+        Duration::from_secs(boot) + Duration::from_millis(identity.starttime * 10) + Duration::from_secs(1);
+    Some(SystemTime::UNIX_EPOCH + since)
+}

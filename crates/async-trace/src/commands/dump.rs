@@ -1,0 +1,79 @@
+//! `async-trace dump PID`: every task of a process, as a tree or as JSON.
+//!
+//! ```text
+//! $ async-trace dump 4711
+//! process 4711: python3 bank.py
+//! Python 3.11.7, 3 tasks, 1 loop, 1 thread; paused 1.2 ms
+//!
+//! DEADLOCK: 2 tasks wait for each other
+//!   ┌▶ task alice-pays-bob
+//!   │    waits at bank.py:15 (withdraw)
+//!   │    for Lock account.lock, held at bank.py:23 (transfer) by
+//!   …
+//! ```
+
+use crate::args::{DumpArguments, ReadOptions, ShowOptions, Target};
+use crate::output::Output;
+use crate::{Error, Outcome, Result};
+use async_trace_core::{Snapshot, render};
+
+pub(crate) fn run(arguments: &DumpArguments, output: &mut Output) -> Result<Outcome> {
+    let snapshot = read(&arguments.target, &arguments.read)?;
+    if arguments.json {
+        output.data(|out| {
+            serde_json::to_writer(&mut *out, &snapshot)?;
+            out.write_all(b"\n")
+        })?;
+        return Ok(Outcome::Done);
+    }
+    let options = show(&arguments.show, &arguments.read, output);
+    if let Some(name) = &options.task {
+        find(&snapshot, name)?;
+    }
+    output.draw(|paper| render::tree(&snapshot, &options, paper))?;
+    Ok(Outcome::Done)
+}
+
+/// Reads the target.
+pub(super) fn read(target: &Target, options: &ReadOptions) -> Result<Snapshot> {
+    match target {
+        Target::Process(pid) if *pid == std::process::id() => Err(Error::Own { pid: *pid }),
+        Target::Process(pid) => {
+            let options = async_trace_remote::Options {
+                pause: !options.no_pause,
+                pause_budget: options.pause_budget,
+                locals: options.locals,
+                source: options.source,
+                heap: options.heap,
+            };
+            Ok(async_trace_remote::capture(*pid, &options)?)
+        }
+        Target::File(path) => Err(Error::CoreFile { path: path.clone() }),
+    }
+}
+
+fn show(show: &ShowOptions, read: &ReadOptions, output: &Output) -> render::Options {
+    render::Options {
+        all_frames: show.all_frames,
+        source: read.source,
+        locals: read.locals,
+        threads: show.threads,
+        filter: show.filter.clone(),
+        task: show.task.clone(),
+        max: show.max,
+        width: output.width(),
+        ascii: output.ascii(),
+    }
+}
+
+/// A task that is not there is an error, and a typing mistake is likely: name some that are.
+fn find(snapshot: &Snapshot, name: &str) -> Result<()> {
+    if !render::tree::named(snapshot, name).is_empty() {
+        return Ok(());
+    }
+    let alike = snapshot.tasks.iter().filter(|t| t.name.contains(name));
+    let others = alike.chain(&snapshot.tasks).take(3).map(|t| t.name.to_string());
+    let mut others: Vec<String> = others.collect();
+    others.dedup();
+    Err(Error::NoSuchTask { name: name.to_owned(), others })
+}

@@ -1,0 +1,24 @@
+//! One file for each command. A command returns an outcome or an error; what it has to say goes
+//! through [`Output`].
+
+mod demo;
+mod doctor;
+mod dump;
+mod generate;
+mod ps;
+mod schema;
+
+use crate::args::Command;
+use crate::output::Output;
+use crate::{Outcome, Result};
+
+pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Outcome> {
+    match command {
+        Command::Dump(arguments) => dump::run(arguments, output),
+        Command::Ps(arguments) => ps::run(arguments, output),
+        Command::Doctor(arguments) => doctor::run(arguments, output),
+        Command::Demo(arguments) => demo::run(arguments, output),
+        Command::Schema => schema::run(output),
+        Command::Generate(arguments) => generate::run(arguments, output),
+    }
+}

@@ -1,0 +1,39 @@
+//! What is made from types and definitions, and committed because people look there.
+//!
+//! `BLESS=1 cargo test -p async-trace --test generated` writes the files anew.
+#![allow(clippy::unwrap_used)] // clippy knows functions that are tests, not those they call
+
+use std::path::Path;
+use std::process::Command;
+
+/// The committed file must be what the command prints.
+fn check(file: &str, arguments: &[&str]) {
+    let run = Command::new(env!("CARGO_BIN_EXE_async-trace")).args(arguments).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let made = String::from_utf8(run.stdout).unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &made).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(made == committed, "{file} is out of date: BLESS=1 cargo test -p async-trace --test generated");
+}
+
+#[test]
+fn the_schema_is_that_of_the_types() {
+    check("docs/schema/snapshot.schema.json", &["schema"]);
+}
+
+#[test]
+fn the_reference_is_that_of_the_definition() {
+    check("docs/cli.md", &["generate", "markdown"]);
+}
+
+#[test]
+fn man_page_and_completions_can_be_made() {
+    for what in ["man", "bash", "zsh", "fish"] {
+        let run = Command::new(env!("CARGO_BIN_EXE_async-trace")).args(["generate", what]).output().unwrap();
+        assert!(run.status.success() && run.stdout.len() > 500, "{what}");
+    }
+}

@@ -1,0 +1,70 @@
+"""The traceback for async code: the call path of a task, across the tasks that led to it.
+
+    from async_trace import print_trace
+
+    async def worker():
+        print_trace()
+
+Importing this package, or using one of its functions, switches tracing on. Importing only
+``async_trace.debug`` does not: then the flag ``--async-trace`` or ``ASYNC_TRACE=1`` decides.
+``ASYNC_TRACE=0`` keeps tracing off until ``enable_tracing()`` is called.
+"""
+
+import sys as _sys
+
+from . import _activate, _tracing
+from . import _trace as _implementation
+
+__version__ = "0.2.0"
+
+__all__ = [
+    "collect_async_trace",
+    "print_async_trace",
+    "print_trace",
+    "enable_tracing",
+    "disable_tracing",
+]
+
+_HOMES = {
+    "collect_async_trace": _implementation,
+    "print_async_trace": _implementation,
+    "print_trace": _implementation,
+    "enable_tracing": _tracing,
+    "disable_tracing": _tracing,
+}
+
+
+def _switch_on():
+    globals().update({name: getattr(home, name) for name, home in _HOMES.items()})
+    if _activate.wanted_by_environment() is not False:
+        _activate.enable_or_warn()
+
+
+def __getattr__(name):
+    # Only reached while nothing but a submodule has been asked for.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _switch_on()
+    return globals()[name]
+
+
+def __dir__():
+    return sorted(set(globals()) | set(_HOMES))
+
+
+def _only_for_submodule():
+    """Whether the import system loads this package because somebody imports a module inside of it."""
+    frame = _sys._getframe(1)
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_globals.get("__name__") != "importlib._bootstrap" and not frame.f_code.co_filename.startswith(
+            "<frozen importlib"
+        ):
+            return False
+        if frame.f_code.co_name == "_find_and_load" and frame.f_locals.get("name", "").startswith(__name__ + "."):
+            return True
+    return False
+
+
+if not _only_for_submodule():
+    _switch_on()

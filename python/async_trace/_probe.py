@@ -1,0 +1,125 @@
+"""Makes the objects from which the native hook learns how this interpreter lays out its memory."""
+
+import asyncio
+import sys
+import types
+
+import _asyncio
+
+from . import _core
+
+
+class _Loop:
+    """All that a future and a task ask of their loop when they are made."""
+
+    def __init__(self, debug):
+        self._debug = debug
+
+    def get_debug(self):
+        return self._debug
+
+    def call_soon(self, callback, *args, context=None):
+        return None
+
+    def call_exception_handler(self, context):
+        return None
+
+    def is_running(self):
+        return False
+
+    def is_closed(self):
+        return False
+
+
+async def _nothing():
+    return None
+
+
+def make_task(task_type=_asyncio.Task):
+    """A task that nobody will run or miss, and its coroutine."""
+    coroutine = _nothing()
+    # A name of its own: the numbers of the program's tasks stay as they are.
+    task = task_type(coroutine, loop=_Loop(debug=False), name="async-trace probe")
+    task._log_destroy_pending = False
+    return task, coroutine
+
+
+def forget_task(coroutine):
+    """Ends the coroutine of a task of ``make_task`` before Python can complain about it."""
+    coroutine.close()
+
+
+def _stack():
+    """Code object (its address) and instruction of each frame, the caller's first."""
+    frame = sys._getframe(1)
+    stack = []
+    while frame is not None:
+        stack.append((id(frame.f_code), frame.f_lasti))
+        frame = frame.f_back
+    return stack
+
+
+async def _learn(objects):
+    objects["running"] = objects.pop("self")[0]
+    objects["stack"] = _stack()
+    _core.learn(objects)
+
+
+def learn():
+    """Teach the native hook this interpreter's layout.
+
+    Raises RuntimeError, with the reason, when the layout is not one that the hook knows.
+    """
+    future = _asyncio.Future(loop=_Loop(debug=True))
+    task, coroutine = make_task()
+    objects = {
+        "task_type": _asyncio.Task,
+        "init": _asyncio.Task.__init__,
+        "get_name": _asyncio.Task.get_name,
+        "future": future,
+        "traceback": future._source_traceback,
+        "task": task,
+        "coroutine": coroutine,
+        "coroutine_type": types.CoroutineType,
+        "generator_type": types.GeneratorType,
+        # Until 3.13 the running tasks are in a dict; since 3.14 in the state of their thread.
+        "current_tasks": getattr(_asyncio, "_current_tasks", None),
+        "running_loop": _asyncio._get_running_loop,
+        "current": task,
+    }
+    # The coroutine that runs is compared with the frame that runs it.
+    learning = _learn(objects)
+    objects["self"] = [learning]
+    leave = None
+    try:
+        if objects["current_tasks"] is None:
+            leave = _enter(objects)
+        learning.send(None)
+    except StopIteration:
+        pass
+    finally:
+        if leave is not None:
+            leave()
+        learning.close()
+        objects.clear()
+        forget_task(coroutine)
+
+
+def _enter(objects):
+    """Make a task the running one of this thread, if none is; returns what undoes it."""
+    running = _asyncio._get_running_loop()
+    if running is not None:
+        current = asyncio.current_task()
+        if current is not None:
+            objects["current"] = current
+            return None
+    loop = _Loop(debug=False)
+    task = objects["current"]
+    _asyncio._set_running_loop(loop)
+    _asyncio._enter_task(loop, task)
+
+    def leave():
+        _asyncio._leave_task(loop, task)
+        _asyncio._set_running_loop(running)
+
+    return leave
