@@ -30,6 +30,7 @@ pub struct Arguments {
 const EXAMPLES: &str = "Examples:
   async-trace ps            which Python processes are there?
   async-trace dump 4711     what is each task waiting for?
+  async-trace check 4711    what is wrong with it?
   async-trace demo          see it work on a server that hangs
 
 Exit codes: 0 done; 1 something is wrong with the target; 2 could not do it.
@@ -67,14 +68,17 @@ pub enum Command {
     /// Show every task of a process: where it is, what it waits for, who holds that
     #[command(after_help = DUMP_EXAMPLES)]
     Dump(DumpArguments),
+    /// Say what is wrong with a process: deadlocks, a blocked loop, leaks, exhausted pools, …
+    #[command(after_help = check_help())]
+    Check(CheckArguments),
     /// List the Python processes of this machine that run asyncio
     Ps(PsArguments),
     /// Tell what can be read of a process here, and what to do about the rest
     Doctor(DoctorArguments),
     /// Start a small server that hangs, and look into it
     Demo(DemoArguments),
-    /// Print the JSON Schema of `dump --json`
-    Schema,
+    /// Print the JSON Schema of `dump --json`, or of `check --json`
+    Schema(SchemaArguments),
     /// Print the man pages, completions or command line reference
     #[command(hide = true)]
     Generate(GenerateArguments),
@@ -150,6 +154,99 @@ pub struct ShowOptions {
     /// Show at most so many groups of tasks
     #[arg(long, value_name = "N", help_heading = "Showing")]
     pub max: Option<usize>,
+}
+
+/// Options of `check`.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArguments {
+    /// The id of a process
+    #[arg(value_name = "PID", required_unless_present = "all", conflicts_with = "all")]
+    pub pid: Option<u32>,
+    /// Check every asyncio process of this machine
+    #[arg(long)]
+    pub all: bool,
+    /// How long to look, such as 500ms or 5s: what does not move meanwhile counts as stuck. 0s looks once
+    #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub duration: Duration,
+    /// Report only these checks
+    #[arg(long, value_name = "CHECK,…", value_delimiter = ',', value_parser = slugs())]
+    pub only: Vec<String>,
+    /// From which severity on a finding makes the exit code 1
+    #[arg(long, value_name = "SEVERITY", default_value_t, value_enum)]
+    pub fail_on: FailOn,
+    /// Print one JSON object per process and line (`async-trace schema check` describes it)
+    #[arg(long)]
+    pub json: bool,
+    /// Do not pause the process
+    #[arg(long, help_heading = "Reading")]
+    pub no_pause: bool,
+    /// The longest that the process may stand still each time, such as 8ms or 0.5s
+    #[arg(long, value_name = "TIME", default_value = "8ms", value_parser = duration,
+        conflicts_with = "no_pause", help_heading = "Reading")]
+    pub pause_budget: Duration,
+    /// What is wrong when this is exceeded.
+    #[command(flatten)]
+    pub thresholds: Thresholds,
+}
+
+/// The thresholds of `check`.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Thresholds")]
+pub struct Thresholds {
+    /// One turn of a loop that lasts so long blocks it
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub blocked: Duration,
+    /// Waits whose timeout fires within this time are left alone
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub patience: Duration,
+    /// So many tasks of one kind that compete for one thing are a flood
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub flood: usize,
+    /// So many tasks of one kind that nothing will wake are a leak
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub leak: usize,
+}
+
+fn slugs() -> clap::builder::PossibleValuesParser {
+    async_trace_core::checks::CHECKS.iter().map(|check| check.slug).collect::<Vec<_>>().into()
+}
+
+/// The checks, each in a line: from the one list that there is.
+fn check_help() -> String {
+    let mut help = "Checks:\n".to_owned();
+    for check in async_trace_core::checks::CHECKS {
+        help.push_str(&format!("  {:<17} {}\n", check.slug, check.about));
+    }
+    help.push_str("\nExit codes: 0 nothing was found; 1 something is wrong; 2 could not look.");
+    help
+}
+
+/// From which severity on a finding counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// All findings
+    #[default]
+    Warning,
+    /// Only those by which work stands still
+    Error,
+}
+
+/// Options of `schema`.
+#[derive(Clone, Debug, Args)]
+pub struct SchemaArguments {
+    /// Of which command's JSON
+    #[arg(value_enum, default_value_t)]
+    pub what: Described,
+}
+
+/// What has a JSON Schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Described {
+    /// `dump --json`
+    #[default]
+    Dump,
+    /// `check --json`
+    Check,
 }
 
 /// Options of `ps`.

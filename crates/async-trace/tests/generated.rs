@@ -26,6 +26,11 @@ fn the_schema_is_that_of_the_types() {
 }
 
 #[test]
+fn the_schema_of_findings_is_that_of_the_types() {
+    check("docs/schema/findings.schema.json", &["schema", "check"]);
+}
+
+#[test]
 fn the_reference_is_that_of_the_definition() {
     check("docs/cli.md", &["generate", "markdown"]);
 }

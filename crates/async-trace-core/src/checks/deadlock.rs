@@ -242,10 +242,6 @@ impl<'a, 's> Circle<'a, 's> {
     }
 
     fn waiting(&self, actor: Actor<'_>) -> String {
-        if self.needs_its_loop(actor) {
-            let place = actor.frame().map_or_else(String::new, |f| format!("in {} ", words::place(Some(f))));
-            return format!("{place}can go on only when that thread runs its loop");
-        }
         let what = self.scene.wait(actor.waits_for());
         let what = match actor.waits_for().and_then(|w| crate::graph::acquired(&self.scene.index, w)) {
             Some(place) if !what.starts_with("waits in ") => {
@@ -326,6 +322,12 @@ impl<'a, 's> Circle<'a, 's> {
     fn part(&self, actor: Actor<'_>) -> String {
         let held: Vec<String> = self.held_by(actor).map(|(resource, _)| self.words_for(resource)).collect();
         let who = self.who(actor);
+        if self.needs_its_loop(actor) {
+            let held =
+                if held.is_empty() { "is".to_owned() } else { format!("holds {}", held.join(" and ")) };
+            let place = words::place(actor.frame());
+            return format!("{who} {held} in {place} and can go on only when that thread runs its loop");
+        }
         if held.is_empty() {
             return format!("{who} {}", self.waiting(actor));
         }

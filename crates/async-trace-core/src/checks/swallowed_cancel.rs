@@ -4,6 +4,7 @@ use super::words;
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
 use crate::finding::{Finding, Severity};
+use crate::frame::Origin;
 use crate::snapshot::{Handling, Target, Task, TaskState};
 
 pub(super) const CHECK: Check = Check {
@@ -21,12 +22,25 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         if matches!(task.waits_for.as_ref().map(|w| &w.target), Some(Target::Tasks { .. })) {
             continue;
         }
+        if !is_expected_to_end(scene, task) {
+            continue;
+        }
         let Some(doubt) = verdict(scene, place, task) else { continue };
         let found = describe(scene, place, task, doubt);
         let behind = scene.behind(&[place]);
         let shape = words::place(own_frame(&task.chain));
         findings.add_alike(shape, found, [place].into_iter().chain(behind));
     }
+}
+
+/// Whether somebody waits for its end. A main task that caught the cancellation by Ctrl+C and now shuts
+/// its program down in order looks the same otherwise.
+fn is_expected_to_end(scene: &Scene<'_>, task: &Task) -> bool {
+    let ends = |thread: u32| {
+        let stack = &scene.now.threads[thread as usize].stack;
+        stack.iter().any(|f| f.origin == Origin::Stdlib && f.function.ends_with("_cancel_all_tasks"))
+    };
+    !task.awaited_by.is_empty() || scene.index.thread_of(task).is_some_and(ends)
 }
 
 /// Whether it swallowed its cancellation, and what is to be doubted about it.

@@ -5,6 +5,7 @@
 //! ([`line::Line`]); there is no other way out.
 
 mod detail;
+mod findings;
 mod forest;
 mod frames;
 mod glyphs;
@@ -19,6 +20,7 @@ pub mod tree;
 pub mod units;
 mod words;
 
+pub use findings::{FindingOptions, findings};
 pub use table::Table;
 pub use tree::{Options, tree};
 

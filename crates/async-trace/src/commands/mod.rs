@@ -1,6 +1,7 @@
 //! One file for each command. A command returns an outcome or an error; what it has to say goes
 //! through [`Output`].
 
+mod check;
 mod demo;
 mod doctor;
 mod dump;
@@ -15,10 +16,11 @@ use crate::{Outcome, Result};
 pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Outcome> {
     match command {
         Command::Dump(arguments) => dump::run(arguments, output),
+        Command::Check(arguments) => check::run(arguments, output),
         Command::Ps(arguments) => ps::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
         Command::Demo(arguments) => demo::run(arguments, output),
-        Command::Schema => schema::run(output),
+        Command::Schema(arguments) => schema::run(arguments, output),
         Command::Generate(arguments) => generate::run(arguments, output),
     }
 }

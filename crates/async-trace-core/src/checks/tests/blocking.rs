@@ -107,7 +107,7 @@ task main
   main api.py:45
   waits gather tasks first second
 "), @"
-    0 deadlock (error, proven): task second, which blocks the event loop's thread, waits for threading.Lock `self._lock` in TokenCache.get_token() at api.py:28; task first holds threading.Lock `self._lock` and in TokenCache.get_token() at api.py:30 can go on only when that thread runs its loop
+    0 deadlock (error, proven): task second, which blocks the event loop's thread, waits for threading.Lock `self._lock` in TokenCache.get_token() at api.py:28; task first holds threading.Lock `self._lock` in TokenCache.get_token() at api.py:30 and can go on only when that thread runs its loop
       blocked task second thread MainThread TokenCache.get_token api.py:28: waits for threading.Lock `self._lock`, blocking its thread
       waits task first TokenCache.get_token api.py:30: reads from tcp socket (fd 9)
       holds task first TokenCache.get_token api.py:30: holds threading.Lock `self._lock`, taken at line 28

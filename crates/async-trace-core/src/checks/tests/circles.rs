@@ -290,7 +290,7 @@ task other
   other app.py:50
   waits sleep timer 1
 "), @"
-    0 deadlock (error, proven): task handler, which blocks the event loop's thread, waits for task fetch in get_user() at app.py:12; task fetch in fetch() at app.py:40 can go on only when that thread runs its loop
+    0 deadlock (error, proven): task handler, which blocks the event loop's thread, waits for task fetch in get_user() at app.py:12; task fetch is in fetch() at app.py:40 and can go on only when that thread runs its loop
       blocked task handler thread MainThread get_user app.py:12: waits for task fetch, blocking its thread
       waits task fetch fetch app.py:40: is ready to run
       => 1 [handler] runs in handler app.py:30

@@ -38,6 +38,21 @@ fn a_task_that_cleans_up_is_on_its_way_out() {
 }
 
 #[test]
+fn a_main_task_that_shuts_down_in_order_is_not_awaited() {
+    let text = "
+task main cancelling 1 handling nothing
+  main app.py:40
+  lib Pool.close asyncpg/pool.py:900
+  waits read tcp 9
+";
+    assert_eq!(after_two_seconds(text), "healthy");
+    let ending = format!(
+        "loop main idle\nthread 4711 MainThread loop main\n  std _cancel_all_tasks asyncio/runners.py:208\n{text}"
+    );
+    assert!(after_two_seconds(&ending).contains("swallowed-cancel"));
+}
+
+#[test]
 fn without_a_look_at_what_it_handles_it_is_only_suspected() {
     let text = SWALLOWED.replace(" handling nothing", "");
     assert!(after_two_seconds(&text).contains("swallowed-cancel (error, suspected)"));

@@ -5,6 +5,7 @@ mod blocking;
 mod circles;
 mod healthy;
 mod kinds;
+mod random;
 mod speed;
 mod waiting;
 

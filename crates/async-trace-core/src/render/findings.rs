@@ -1,0 +1,254 @@
+//! Findings as text: the verdict first, then what it rests on, what follows from it, and what to try.
+//!
+//! ```text
+//! ERROR deadlock (proven)
+//!   task alice holds Lock `a` and waits for Lock `b` in transfer() at bank.py:40; task bob holds …
+//!   • task alice waits at bank.py:40 (transfer): waits for Lock `b`
+//!   • task alice holds at bank.py:40 (transfer): holds Lock `a`, taken at line 39
+//!   2 more tasks wait behind it:
+//!   • 2 at bank.py:60 (report): wait for Lock `a`: report-1, report-2
+//!   try: take these locks in the same order everywhere, or replace them by one
+//! ```
+
+use super::glyphs::{ASCII, Glyphs, UNICODE};
+use super::line::{Line, Page};
+use super::paths::Paths;
+use super::units::{amount, number, seconds};
+use super::{Canvas, Role};
+use crate::finding::{self, Certainty, Consequence, Evidence, Finding, Report, Severity};
+use crate::frame::{Frame, FrameKind, Origin};
+use crate::snapshot::Snapshot;
+
+/// How to draw findings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FindingOptions {
+    /// The width of the page in columns; no limit without one.
+    pub width: Option<usize>,
+    /// Draw with ASCII characters only.
+    pub ascii: bool,
+}
+
+/// Writes a report on one process. `snapshot` is the newest one it was made from.
+pub fn findings(report: &Report, snapshot: &Snapshot, options: &FindingOptions, canvas: &mut impl Canvas) {
+    let glyphs: &'static Glyphs = if options.ascii { &ASCII } else { &UNICODE };
+    let page = Page { width: options.width, ellipsis: glyphs.ellipsis };
+    let mut writer = Writer { paths: Paths::of(snapshot), glyphs, page, line: Line::default(), canvas };
+    writer.header(report, snapshot);
+    for finding in &report.findings {
+        writer.finding(finding);
+    }
+}
+
+struct Writer<'a, C: Canvas> {
+    paths: Paths,
+    glyphs: &'static Glyphs,
+    page: Page,
+    line: Line,
+    canvas: &'a mut C,
+}
+
+impl<C: Canvas> Writer<'_, C> {
+    fn end(&mut self, indent: &str, hanging: usize) {
+        self.line.end(self.canvas, &self.page, [indent, indent], hanging);
+    }
+
+    fn header(&mut self, report: &Report, snapshot: &Snapshot) {
+        self.line.put(Role::Heading, "process ").show(Role::Heading, report.pid).say(": ");
+        self.line.say(&snapshot.process.command.join(" "));
+        self.end("", 2);
+        let n = report.findings.len() as u64;
+        let looks = match report.snapshots {
+            1 => "one look".to_owned(),
+            looks => format!("{looks} looks in {}", seconds(report.interval_s)),
+        };
+        if n == 0 {
+            self.line.say("nothing wrong was found in ").say(&looks);
+        } else {
+            self.line.say(&amount(n, "finding")).say(" in ").say(&looks);
+        }
+        self.end("", 2);
+    }
+
+    fn finding(&mut self, f: &Finding) {
+        self.canvas.end_line();
+        let severity = match f.severity {
+            Severity::Error => "ERROR ",
+            Severity::Warning => "WARNING ",
+        };
+        self.line.put(Role::Alarm, severity).put(Role::Heading, &f.check);
+        self.line.say(match f.certainty {
+            Certainty::Proven => " (proven)",
+            Certainty::Suspected => " (suspected)",
+        });
+        if let Some(n) = f.count {
+            self.line.say(", ").say(&number(u64::from(n))).say(" times; the first:");
+        }
+        if f.caused_by.is_some() {
+            self.line.say(", because of the above");
+        }
+        self.end("", 2);
+        self.line.say(&f.summary);
+        self.end("  ", 0);
+        for line in &f.evidence {
+            self.evidence(line);
+        }
+        if !f.consequences.is_empty() {
+            let n: u64 = f.consequences.iter().map(|c| u64::from(c.count)).sum();
+            self.line.put(Role::Alarm, &amount(n, "more task")).say(" behind it:");
+            self.end("  ", 2);
+        }
+        for consequence in &f.consequences {
+            self.consequence(consequence);
+        }
+        if let Some(doubt) = &f.doubt {
+            self.line.say("not certain, because ").say(doubt);
+            self.end("  ", 2);
+        }
+        for advice in &f.advice {
+            self.line.put(Role::Heading, "try: ").say(advice);
+            self.end("  ", 2);
+        }
+    }
+
+    fn evidence(&mut self, e: &Evidence) {
+        self.line.put(Role::Rule, self.glyphs.bullet);
+        if let Some(n) = e.count {
+            self.line.say(&number(u64::from(n))).say(if e.task.is_some() { " tasks, such as " } else { " " });
+        }
+        if let Some(thread) = &e.thread {
+            self.line.say("thread ").put(Role::Thread, &thread.name).say(" ");
+        }
+        if let Some(task) = &e.task {
+            self.line.say(if e.thread.is_some() { "(task " } else { "task " }).put(Role::Task, &task.name);
+            self.line.say(if e.thread.is_some() { ") " } else { " " });
+        }
+        if let Some(function) = &e.function {
+            self.line.say(verb(e.role)).say(" ");
+            self.place(function, e.file.as_deref(), e.line);
+            self.line.say(": ");
+        } else if e.task.is_some() || e.thread.is_some() {
+            self.line.say(": ");
+        }
+        self.line.say(&e.text);
+        self.end("  ", 4);
+        if let Some(source) = &e.source {
+            self.line.put(Role::Source, source);
+            self.end("      ", 2);
+        }
+    }
+
+    fn consequence(&mut self, c: &Consequence) {
+        self.line.put(Role::Rule, self.glyphs.bullet);
+        self.line.say(&number(u64::from(c.count))).say(" ");
+        if let Some(function) = &c.function {
+            self.line.say("at ");
+            self.place(function, c.file.as_deref(), c.line);
+            self.line.say(": ");
+        }
+        self.line.say(&c.text);
+        for (i, task) in c.tasks.iter().enumerate() {
+            self.line.say(if i == 0 { ": " } else { ", " }).put(Role::Task, &task.name);
+        }
+        if c.count as usize > c.tasks.len() && !c.tasks.is_empty() {
+            self.line.say(", ").say(self.glyphs.ellipsis);
+        }
+        self.end("  ", 4);
+    }
+
+    /// `bank.py:40 (transfer)`.
+    fn place(&mut self, function: &str, file: Option<&str>, line: Option<u32>) {
+        let (Some(file), Some(line)) = (file, line) else {
+            self.line.put(Role::Function, function).say("()");
+            return;
+        };
+        let frame = Frame {
+            function: function.into(),
+            file: file.into(),
+            line,
+            kind: FrameKind::Function,
+            origin: Origin::of(file, None),
+            columns: None,
+            source: None,
+            locals: Vec::new(),
+        };
+        let short = self.paths.short(&frame).to_owned();
+        self.line.put(Role::Place, &short).put(Role::Place, ":").show(Role::Place, line);
+        self.line.say(" (").put(Role::Function, function).say(")");
+    }
+}
+
+fn verb(role: finding::Role) -> &'static str {
+    match role {
+        finding::Role::Blocked => "is blocked at",
+        finding::Role::Works => "is at",
+        finding::Role::Created => "created at",
+        finding::Role::Defined => "defined at",
+        _ => "at",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FindingOptions, findings};
+    use crate::checks::{Config, run};
+    use crate::finding::Report;
+    use crate::fixture::snapshot;
+
+    fn shown(text: &str, width: usize) -> String {
+        let s = snapshot(text);
+        let report = Report::new(&[&s], run(&[&s], &Config::default()));
+        let mut out = String::new();
+        findings(&report, &s, &FindingOptions { width: Some(width), ascii: false }, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_deadlock_with_victims() {
+        insta::assert_snapshot!(shown("
+lock a
+lock b
+task alice
+  transfer bank.py:40 | async with b:
+  holds a taken 39
+  waits acquire b as self.b
+task bob
+  refund bank.py:52
+  holds b taken 51
+  waits acquire a as self.a
+task report x2
+  report bank.py:60
+  waits acquire a as self.a
+", 80), @"
+        process 4711: python3 app.py
+        1 finding in one look
+
+        ERROR deadlock (proven)
+          task alice holds Lock `self.a` and waits for Lock `self.b` in transfer() at
+          bank.py:40; task bob holds Lock `self.b` and waits for Lock `self.a` in
+          refund() at bank.py:52
+          • task alice at bank.py:40 (transfer): waits for Lock `self.b`
+              async with b:
+          • task alice at bank.py:40 (transfer): holds Lock `self.a`, taken at line 39
+              async with b:
+          • task bob at bank.py:52 (refund): waits for Lock `self.a`
+          • task bob at bank.py:52 (refund): holds Lock `self.b`, taken at line 51
+          2 more tasks behind it:
+          • 2 at bank.py:60 (report): waits for Lock `self.a`: report-1, report-2
+          try: take these locks in the same order everywhere, or replace them by one
+        ");
+    }
+
+    #[test]
+    fn nothing() {
+        insta::assert_snapshot!(shown("task a\n  main app.py:3\n  waits sleep timer 3", 80), @"
+        process 4711: python3 app.py
+        nothing wrong was found in one look
+        ");
+    }
+
+    #[test]
+    fn hostile_names_are_harmless() {
+        let out = shown("lock a\ntask \"x\x1b[2Jy\"\n  f app.py:3\n  holds a\n  waits acquire a", 80);
+        assert!(!out.contains('\x1b') && out.contains("x\\x1b[2Jy"), "{out}");
+    }
+}
