@@ -67,9 +67,12 @@ def _without_hook(frame):
     except RuntimeError:
         task = None
     frames = []
+    runners = ("asyncio/base_events.py", "asyncio/events.py", "asyncio/runners.py")
     while frame is not None:
         code = frame.f_code
-        if not code.co_filename.endswith(("asyncio/base_events.py", "asyncio/events.py", "asyncio/runners.py")):
+        if code.co_filename == __file__:
+            pass
+        elif not code.co_filename.endswith(runners):
             frames.append(_frame(code.co_name, frame.f_lineno, code.co_filename, None))
         elif task is not None:
             break

@@ -30,10 +30,15 @@ def learn():
 
 
 def _learn():
+    # asyncio first: imported the other way round, _asyncio ends up there twice.
+    import asyncio.tasks
+
     try:
-        import _asyncio  # noqa: F401
+        import _asyncio
     except ImportError:
         return "this Python has no _asyncio module"
+    if getattr(asyncio.tasks, "_CTask", None) is not _asyncio.Task:
+        return "asyncio does not use the tasks of its _asyncio module"
     if sys.implementation.name != "cpython":
         return "this is not CPython"
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
