@@ -4,11 +4,12 @@
 use crate::Options;
 use crate::assemble;
 use crate::asyncio::Places;
-use crate::asyncio::walk::{self, Session, Walked};
+use crate::asyncio::walk::{self, Check, Session, Walked};
 use crate::cpython::layout::{self, Layout};
 use crate::cpython::locate::{self, Located};
 use crate::cpython::object::Reader;
 use crate::error::{Error, Result};
+use crate::memory::Memory;
 use crate::memory::addr::Addr;
 use crate::memory::live::Live;
 use crate::memory::pages::Pages;
@@ -59,8 +60,9 @@ pub(crate) fn process(pid: u32, options: &Options) -> Result<Snapshot> {
         std::io::ErrorKind::PermissionDenied => no_permission(),
         _ => Error::Io { what: format!("the memory of process {pid}"), source },
     })?;
+    // Headers of files and the like are read past the copy: they are not needed again.
+    let located = locate::locate(pid, &maps, &|addr, buf| memory.read(addr, buf) == buf.len())?;
     let pages = Pages::new(Box::new(memory), MAX_COPY);
-    let located = locate::locate(pid, &maps, &|addr, buf| pages.read(Addr(addr), buf).is_ok())?;
     let layout = layout_of(pid, &located, &pages)?;
     let reader = Reader::new(&pages, &layout, BUDGET);
     let session = Session {
@@ -123,16 +125,17 @@ fn monotonic() -> Option<f64> {
 fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
     let pages = session.reader.mem;
     session.now.set(monotonic());
-    let first = walk_once(pid, session)?;
+    // The first pass is only to learn what is needed; names and types that it finds stay.
+    walk_once(pid, session, Check::Nothing)?;
     if !options.pause {
-        return unpaused(pid, session, first, None);
+        return unpaused(pid, session, None);
     }
     let mut retries = 0;
     loop {
         let budget = options.pause_budget;
         let paused = match Paused::begin(pid, Instant::now() + budget) {
             Ok(paused) => paused,
-            Err(refused) => return unpaused(pid, session, first, Some(refused)),
+            Err(refused) => return unpaused(pid, session, Some(refused)),
         };
         let since = paused.since();
         session.now.set(monotonic());
@@ -156,7 +159,7 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
                 }
             });
         }
-        let walked = walk_once(pid, session);
+        let walked = walk_once(pid, session, Check::Late);
         *session.tick.borrow_mut() = Box::new(|| {});
         let pause = match paused.borrow_mut().take() {
             Some(paused) => paused.release(),
@@ -175,36 +178,23 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
     }
 }
 
-/// The best of a few passes over a target that runs on.
-fn unpaused(pid: u32, session: &Session<'_>, first: Walked, refused: Option<Refused>) -> Result<Pass> {
-    let torn = |walked: &Walked| -> u64 {
-        let weight = |code: ProblemCode| if code == ProblemCode::TaskListTorn { 1 << 20 } else { 1 };
-        walked.problems.list.iter().map(|(code, _, _, count)| weight(*code) * count).sum()
-    };
-    let mut best = first;
-    let mut retries = 0;
-    while torn(&best) > 0 && retries < MAX_RETRIES {
-        retries += 1;
-        session.reader.mem.refresh(None);
-        session.now.set(monotonic());
-        let again = walk_once(pid, session)?;
-        if torn(&again) < torn(&best) {
-            best = again;
-        }
-    }
+/// A pass over a target that runs on; each task is checked by itself.
+fn unpaused(pid: u32, session: &Session<'_>, refused: Option<Refused>) -> Result<Pass> {
+    session.reader.mem.refresh(None);
+    session.now.set(monotonic());
     Ok(Pass {
-        walked: best,
+        walked: walk_once(pid, session, Check::All)?,
         consistency: Consistency::Unpaused,
         pause: None,
-        retries,
+        retries: 0,
         refused,
         late: 0,
         unstopped: 0,
     })
 }
 
-fn walk_once(pid: u32, session: &Session<'_>) -> Result<Walked> {
-    match walk::run(session) {
+fn walk_once(pid: u32, session: &Session<'_>, check: Check) -> Result<Walked> {
+    match walk::run(session, check) {
         Ok(walked) if walked.interpreters.is_empty() => Err(Error::NotInitialized { pid }),
         Ok(walked) => Ok(walked),
         // Nothing can be read of a process that has ended; of one that is starting, nothing yet.

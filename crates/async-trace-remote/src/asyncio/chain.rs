@@ -222,6 +222,7 @@ fn frame_kind(kind: Kind) -> FrameKind {
 
 /// The kind of a frame on a thread's stack.
 pub(crate) fn kind_by_flags(reader: &Reader<'_>, frame: &PyFrame) -> FrameKind {
+    let _constant = reader.mem.constant();
     match reader.u32(frame.code.addr + reader.layout.code.flags) {
         Ok(flags) if flags & CO_COROUTINE != 0 => FrameKind::Coroutine,
         Ok(flags) if flags & CO_ASYNC_GENERATOR != 0 => FrameKind::AsyncGenerator,

@@ -27,9 +27,17 @@ impl Found {
     /// Walks one of 3.14's circular lists of `task_node`s.
     fn add_list(&mut self, reader: &Reader<'_>, head: Addr, node: u64) -> Read<()> {
         let mut at = reader.ptr(head)?;
-        // The list of a thread that has not run asyncio yet is not set up.
         let mut previous = head;
-        while at != head && !at.is_null() {
+        while at != head {
+            if at.is_null() {
+                // The list of a thread that has not run asyncio yet is not set up; elsewhere a NULL is
+                // that of a node which was taken out under our eyes.
+                return if previous == head {
+                    Ok(())
+                } else {
+                    Err(Torn("a list of tasks that is being changed"))
+                };
+            }
             reader.spend(1)?;
             if self.tasks.len() >= MAX_TASKS {
                 return Err(Torn("an endless list of tasks"));

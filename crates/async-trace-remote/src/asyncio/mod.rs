@@ -18,6 +18,7 @@ mod names;
 mod places;
 mod resource;
 mod task;
+mod verify;
 mod wait;
 pub(crate) mod walk;
 

@@ -7,13 +7,12 @@ use crate::cpython::frame::Frame as PyFrame;
 use crate::cpython::object::{Kind, Read, Reader, Torn, word};
 use crate::memory::addr::Addr;
 use async_trace_core::frame::{Frame, FrameKind, Origin};
-use async_trace_core::snapshot::{Creation, CreationSource, Outcome, ProblemCode, TaskState};
+use async_trace_core::snapshot::{Creation, CreationSource, ProblemCode, TaskState};
 use async_trace_core::text::Text;
 use std::sync::Arc;
 
 /// `fut_state`.
 const PENDING: i32 = 0;
-const CANCELLED: i32 = 1;
 
 /// The fields of a task, wherever its implementation keeps them.
 struct Fields {
@@ -26,22 +25,20 @@ struct Fields {
     callback0: Option<Addr>,
     callbacks: Option<Addr>,
     source_tb: Option<Addr>,
-    exception: Option<Addr>,
 }
 
-/// Reads the task at `addr` and adds it, unless it is done.
-pub(crate) fn read(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Walked) {
-    if let Err(torn) = read_task(session, addr, chain, walked) {
-        walked.problems.note(ProblemCode::TaskUnreadable, torn, Some(addr));
-    }
-}
-
-fn read_task(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Walked) -> Read<()> {
+/// Reads the task at `addr`; `None` when it is done.
+pub(crate) fn read(
+    session: &Session<'_>,
+    addr: Addr,
+    chain: &mut Chain,
+    walked: &mut Walked,
+) -> Read<Option<Task>> {
     let reader = session.reader;
     let of = reader.type_of(addr)?;
     let fields = if of.kind == Kind::Task { c_fields(reader, addr)? } else { python_fields(reader, addr)? };
     if fields.state != PENDING {
-        return Ok(());
+        return Ok(None);
     }
     let coroutine = fields.coroutine.ok_or(Torn("a task without a coroutine"))?;
     let threads = &walked.threads;
@@ -82,7 +79,7 @@ fn read_task(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut 
         None => None,
     };
     let plain = matches!(&*of.name, "_asyncio.Task");
-    let task = Task {
+    Ok(Some(Task {
         addr,
         name: fields.name,
         type_name: if plain { None } else { Some(reader.full_type_name(&of)) },
@@ -96,41 +93,7 @@ fn read_task(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut 
         contexts,
         created,
         outcome: None,
-    };
-    walked.index.insert(addr, walked.tasks.len());
-    walked.tasks.push(task);
-    Ok(())
-}
-
-/// Adds a finished task that something still refers to.
-pub(crate) fn read_done(session: &Session<'_>, addr: Addr, walked: &mut Walked) -> Read<()> {
-    let reader = session.reader;
-    let of = reader.type_of(addr)?;
-    let fields = if of.kind == Kind::Task { c_fields(reader, addr)? } else { python_fields(reader, addr)? };
-    let outcome = match (fields.state, fields.exception) {
-        (PENDING, _) => return Ok(()),
-        (CANCELLED, _) => Outcome::Cancelled,
-        (_, Some(exception)) => Outcome::Raised(reader.full_type_name(&*reader.type_of(exception)?)),
-        _ => Outcome::Returned,
-    };
-    let plain = matches!(&*of.name, "_asyncio.Task");
-    walked.index.insert(addr, walked.tasks.len());
-    walked.tasks.push(Task {
-        addr,
-        name: fields.name,
-        type_name: if plain { None } else { Some(reader.full_type_name(&of)) },
-        state: TaskState::Done,
-        cancelling: 0,
-        event_loop: fields.event_loop,
-        chain: Arc::from([]),
-        waiter: Addr::NULL,
-        wait: None,
-        holds: Vec::new(),
-        contexts: Vec::new(),
-        created: None,
-        outcome: Some(outcome),
-    });
-    Ok(())
+    }))
 }
 
 /// The fields of `TaskObj`, copied in one piece.
@@ -171,7 +134,6 @@ fn c_fields(reader: &Reader<'_>, addr: Addr) -> Read<Fields> {
         callback0: pointer(f.callback0).non_null(),
         callbacks: pointer(f.callbacks).non_null(),
         source_tb: pointer(f.source_tb).non_null(),
-        exception: pointer(f.exception).non_null(),
     })
 }
 
@@ -196,7 +158,6 @@ fn python_fields(reader: &Reader<'_>, addr: Addr) -> Read<Fields> {
         callback0: None,
         callbacks: reader.not_none(reader.attr(addr, "_callbacks")?)?,
         source_tb: reader.not_none(reader.attr(addr, "_source_traceback")?)?,
-        exception: reader.not_none(reader.attr(addr, "_exception")?)?,
     })
 }
 
@@ -206,7 +167,7 @@ fn python_state(reader: &Reader<'_>, addr: Addr) -> Read<i32> {
         None => Ok(PENDING),
         Some(state) => Ok(match &*reader.text(state)? {
             "PENDING" => PENDING,
-            "CANCELLED" => CANCELLED,
+            "CANCELLED" => 1,
             _ => 2,
         }),
     }

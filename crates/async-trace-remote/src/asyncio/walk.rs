@@ -1,8 +1,8 @@
 //! One pass over all that can change: threads, tasks, what they wait for and hold, loops.
 
-use super::chain::{Chain, Node};
+use super::chain::Node;
 use super::executor::Executors;
-use super::find::{self, Found};
+use super::find;
 use super::io::Files;
 use super::places::Places;
 use super::resource::Resources;
@@ -128,13 +128,27 @@ pub(crate) struct EventLoop {
 }
 
 /// What went wrong, counted by kind.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Problems {
     pub list: Vec<(ProblemCode, Text, Option<Addr>, u64)>,
     by_kind: FxHashMap<(ProblemCode, &'static str), usize>,
 }
 
 impl Problems {
+    /// Adds those of another list.
+    pub(crate) fn append(&mut self, other: Self) {
+        for ((code, why), index) in other.by_kind {
+            let Some((_, message, task, count)) = other.list.get(index).cloned() else { continue };
+            match self.by_kind.get(&(code, why)) {
+                Some(known) => self.list[*known].3 += count,
+                None => {
+                    self.by_kind.insert((code, why), self.list.len());
+                    self.list.push((code, message, task, count));
+                }
+            }
+        }
+    }
+
     /// Notes that `what` could not be read.
     pub(crate) fn note(&mut self, code: ProblemCode, torn: Torn, task: Option<Addr>) {
         if let Some(known) = self.by_kind.get(&(code, torn.0)) {
@@ -201,12 +215,22 @@ impl Walked {
     }
 }
 
+/// How much of what was read is checked for having changed meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Nothing: this pass only learns which pages are needed.
+    Nothing,
+    /// What was copied after the target ran on again.
+    Late,
+    /// All of it: the target runs.
+    All,
+}
+
 /// Walks everything once.
-pub(crate) fn run(session: &Session<'_>) -> Result<Walked, Torn> {
+pub(crate) fn run(session: &Session<'_>, check: Check) -> Result<Walked, Torn> {
     let reader = session.reader;
     let mut walked = Walked::new();
     walked.interpreters = runtime::interpreters(reader, session.runtime)?;
-    let mut found = Vec::new();
     for interpreter in walked.interpreters.clone() {
         let threads = match runtime::threads(reader, session.runtime, interpreter) {
             Ok(threads) => threads,
@@ -215,42 +239,30 @@ pub(crate) fn run(session: &Session<'_>) -> Result<Walked, Torn> {
                 Vec::new()
             }
         };
-        // An interpreter that is being set up or torn down has no modules: nothing to see there yet.
-        let asyncio = runtime::module(reader, interpreter, "asyncio.tasks").ok().flatten();
-        if let Some(asyncio) = asyncio {
-            walked.asyncio = true;
-            note_stdlib(session, asyncio);
-        }
-        let first = walked.threads.len();
         let names = thread_names(reader, interpreter).unwrap_or_default();
+        let first = walked.threads.len();
         for thread in &threads {
-            add_thread(session, thread.clone(), names.get(&thread.ident).cloned(), &mut walked);
+            add_thread(session, thread.clone(), names.get(&thread.ident).cloned(), check, &mut walked);
         }
-        if let Some(asyncio) = asyncio {
-            match find::current_tasks(reader, interpreter, asyncio) {
-                Ok(current) => {
-                    for (event_loop, task) in current {
-                        let runner =
-                            walked.threads[first..].iter_mut().find(|t| t.running_loop == Some(event_loop));
-                        if let Some(runner) = runner {
-                            runner.running_task = Some(task);
-                        }
+        // An interpreter that is being set up or torn down has no modules: nothing to see there yet.
+        let Some(asyncio) = runtime::module(reader, interpreter, "asyncio.tasks").ok().flatten() else {
+            continue;
+        };
+        walked.asyncio = true;
+        note_stdlib(session, asyncio);
+        match find::current_tasks(reader, interpreter, asyncio) {
+            Ok(current) => {
+                for (event_loop, task) in current {
+                    let runner =
+                        walked.threads[first..].iter_mut().find(|t| t.running_loop == Some(event_loop));
+                    if let Some(runner) = runner {
+                        runner.running_task = Some(task);
                     }
                 }
-                Err(torn) => walked.problems.note(ProblemCode::TaskListTorn, torn, None),
             }
-            let mut tasks = Found::default();
-            find::tasks(reader, interpreter, &threads, asyncio, &mut tasks);
-            for torn in &tasks.torn {
-                walked.problems.note(ProblemCode::TaskListTorn, *torn, None);
-            }
-            found.append(&mut tasks.tasks);
+            Err(torn) => walked.problems.note(ProblemCode::TaskListTorn, torn, None),
         }
-    }
-    let mut chain = Chain::default();
-    for addr in found {
-        super::task::read(session, addr, &mut chain, &mut walked);
-        session.tick.borrow_mut()();
+        super::verify::read_tasks(session, interpreter, &threads, asyncio, check, &mut walked);
     }
     super::event_loop::read_all(session, &mut walked);
     super::executor::read_all(session, &mut walked);
@@ -284,9 +296,15 @@ fn thread_names(reader: &Reader<'_>, interpreter: Interpreter) -> Result<FxHashM
     Ok(names)
 }
 
-fn add_thread(session: &Session<'_>, state: ThreadState, name: Option<Text>, walked: &mut Walked) {
+fn add_thread(
+    session: &Session<'_>,
+    state: ThreadState,
+    name: Option<Text>,
+    check: Check,
+    walked: &mut Walked,
+) {
     let reader = session.reader;
-    let stack = runtime::stack(reader, &state);
+    let stack = super::verify::stack(session, &state, check);
     if let Some(torn) = stack.torn {
         walked.problems.note(ProblemCode::StackTorn, torn, None);
     }

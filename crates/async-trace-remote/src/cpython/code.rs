@@ -133,6 +133,7 @@ impl Code {
 
     /// The code unit (opcode, argument) at an index in bytes.
     pub(crate) fn unit(&self, reader: &Reader<'_>, index: i32) -> Read<[u8; 2]> {
+        let _constant = reader.mem.constant();
         let Ok(index) = usize::try_from(index) else { return Err(Torn("an instruction before the first")) };
         match &self.instructions {
             Instructions::Bytes(bytes) => match bytes.get(index..index + 2) {
@@ -161,6 +162,7 @@ impl Code {
 
     /// Names of the slots before the value stack, in order.
     pub(crate) fn variables(&self, reader: &Reader<'_>) -> Read<Rc<[Variable]>> {
+        let _constant = reader.mem.constant();
         if let Some(known) = self.variables.get() {
             return Ok(known.clone());
         }
@@ -193,6 +195,7 @@ impl Code {
 
     /// The globals and attributes that the function mentions.
     pub(crate) fn mentioned(&self, reader: &Reader<'_>) -> Read<Vec<Text>> {
+        let _constant = reader.mem.constant();
         let names = reader.tuple(reader.ptr(self.addr + reader.layout.code.names)?)?;
         names.into_iter().map(|name| reader.text(name)).collect()
     }
@@ -207,6 +210,7 @@ impl Code {
     /// The slot alone would not prove anything: a task that waits in `__aenter__` has it too. A handler
     /// that begins with `WITH_EXCEPT_START` covers the body and nothing else.
     pub(crate) fn active_withs(&self, reader: &Reader<'_>, lasti: i32) -> Read<Rc<[ActiveWith]>> {
+        let _constant = reader.mem.constant();
         if let Some(known) = self.active.borrow().get(&lasti) {
             return Ok(known.clone());
         }

@@ -100,7 +100,10 @@ impl Frame {
     /// What lies in the slots of the value stack, used or left over: for frames that run, whose depth is
     /// not in memory.
     pub(crate) fn live_slots(&self, reader: &Reader<'_>) -> Read<Vec<Addr>> {
-        let size = reader.u32(self.code.addr + reader.layout.code.stacksize)?;
+        let size = {
+            let _constant = reader.mem.constant();
+            reader.u32(self.code.addr + reader.layout.code.stacksize)?
+        };
         let slots = reader.pointers(self.stack_base(reader), u64::from(size).min(MAX_DEPTH))?;
         Ok(slots.into_iter().map(|slot| untag(reader, slot.0)).collect())
     }

@@ -134,6 +134,8 @@ pub(crate) struct Reader<'t> {
     key_index: RefCell<FxHashMap<(Addr, &'static str), u32>>,
     /// What instances of a type are as resources; filled by `asyncio::resource`.
     pub resource_kinds: RefCell<FxHashMap<Addr, Option<ResourceKind>>>,
+    /// The dicts of modules, by interpreter and name.
+    pub modules: RefCell<FxHashMap<(Addr, &'static str), Addr>>,
     /// How many steps the walks may still take.
     pub budget: Cell<u64>,
 }
@@ -149,6 +151,7 @@ impl<'t> Reader<'t> {
             codes: RefCell::default(),
             key_index: RefCell::default(),
             resource_kinds: RefCell::default(),
+            modules: RefCell::default(),
             budget: Cell::new(budget),
         }
     }
@@ -259,6 +262,7 @@ impl<'t> Reader<'t> {
         if let Some(known) = self.types.borrow().get(&addr) {
             return Ok(known.clone());
         }
+        let _constant = self.mem.constant();
         let l = &self.layout.types;
         let name = self.c_string(self.ptr(addr + l.name)?)?;
         if name.is_empty() {
@@ -330,6 +334,7 @@ impl<'t> Reader<'t> {
         if let Some(known) = &*of.module.borrow() {
             return known.clone();
         }
+        let _constant = self.mem.constant();
         let qualname = self
             .ptr(of.addr + self.layout.types.qualname)
             .and_then(|q| self.text(q))
@@ -355,6 +360,7 @@ impl<'t> Reader<'t> {
         if let Some(known) = self.texts.borrow().get(&object) {
             return Ok(known.clone());
         }
+        let _constant = self.mem.constant();
         let text = self.fresh_text(object)?;
         self.texts.borrow_mut().insert(object, text.clone());
         Ok(text)
@@ -411,6 +417,7 @@ impl<'t> Reader<'t> {
         if let Some(known) = self.texts.borrow().get(&object) {
             return Ok(&**known == expected);
         }
+        let _constant = self.mem.constant();
         if self.u64(object + 16)? != expected.len() as u64 {
             return Ok(false);
         }
@@ -772,6 +779,7 @@ impl<'t> Reader<'t> {
         if let Some(known) = &*of.slots.borrow() {
             return Ok(known.clone());
         }
+        let _constant = self.mem.constant();
         let mut out = Vec::new();
         let mut addr = of.addr;
         for _ in 0..MAX_BASES {
@@ -804,6 +812,7 @@ impl<'t> Reader<'t> {
         if let Some(known) = self.codes.borrow().get(&object) {
             return Ok(known.clone());
         }
+        let _constant = self.mem.constant();
         if self.kind_of(object)? != Kind::Code {
             return Err(Torn("a frame without code"));
         }

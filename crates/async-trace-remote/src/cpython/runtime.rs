@@ -163,9 +163,21 @@ pub(crate) fn running_loop(reader: &Reader<'_>, thread: &ThreadState, pid: u32) 
 }
 
 /// A module of an interpreter, by its name: the dict of its globals.
-pub(crate) fn module(reader: &Reader<'_>, interpreter: Interpreter, name: &str) -> Read<Option<Addr>> {
+pub(crate) fn module(
+    reader: &Reader<'_>,
+    interpreter: Interpreter,
+    name: &'static str,
+) -> Read<Option<Addr>> {
+    // A module stays where it is; `sys.modules` is large.
+    if let Some(known) = reader.modules.borrow().get(&(interpreter.addr, name)) {
+        return Ok(Some(*known));
+    }
     match reader.dict_get(interpreter.modules, name)? {
-        Some(module) if reader.kind_of(module)? == Kind::Module => reader.module_dict(module).map(Some),
+        Some(module) if reader.kind_of(module)? == Kind::Module => {
+            let dict = reader.module_dict(module)?;
+            reader.modules.borrow_mut().insert((interpreter.addr, name), dict);
+            Ok(Some(dict))
+        }
         _ => Ok(None),
     }
 }

@@ -1,8 +1,9 @@
 //! A copy of the pages of a target that were looked at: the thing every reader reads from.
 //!
-//! Pages are copied when they are first touched. [`Pages::refresh`] copies all of them anew in a few
-//! system calls, which is what happens while the target stands still: what a walk will need is known
-//! from the walk before.
+//! Pages are copied when they are first touched. [`Pages::refresh`] copies those that hold something
+//! that can change anew in a few system calls, which is what happens while the target stands still:
+//! what a walk will need is known from the walk before. What never changes (types, code, texts) is
+//! read between [`Pages::constant`] guards, and its pages are not copied again for it.
 
 use super::addr::Addr;
 use super::{Memory, Piece};
@@ -26,8 +27,13 @@ pub(crate) struct Unreadable;
 pub(crate) struct Pages {
     memory: Box<dyn Memory>,
     store: RefCell<Store>,
-    /// The page read last, and its slot: most reads fall on the same page as the one before.
-    last: Cell<(u64, u32)>,
+    /// The page read last, its slot, and whether it is current and marked as used: most reads fall on
+    /// the same page as the one before.
+    last: Cell<(u64, u32, bool)>,
+    /// How many guards for reading constants are held.
+    constant: Cell<u32>,
+    /// The slots that are touched, while someone wants to know.
+    trace: RefCell<Option<Vec<u32>>>,
     /// Whether a miss from now on is of a later moment than the rest, and how many there were.
     frozen: Cell<bool>,
     late: Cell<u64>,
@@ -40,11 +46,26 @@ struct Store {
     slots: FxHashMap<u64, u32>,
     /// The page in each slot; `GONE` for a slot whose page could not be copied again.
     pages: Vec<u64>,
+    flags: Vec<u8>,
     chunks: Vec<Box<[u8]>>,
     next_run: (u64, u32),
 }
 
 const GONE: u64 = u64::MAX;
+
+/// Something that can change was read from the page.
+const USED: u8 = 1;
+/// The page was left out of the last refresh: it holds what it held before.
+const STALE: u8 = 2;
+
+/// While it lives, what is read never changes.
+pub(crate) struct Constant<'a>(&'a Cell<u32>);
+
+impl Drop for Constant<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
 
 impl Pages {
     /// An empty copy that will hold at most `max_bytes`.
@@ -52,7 +73,9 @@ impl Pages {
         Self {
             memory,
             store: RefCell::default(),
-            last: Cell::new((GONE, 0)),
+            last: Cell::new((GONE, 0, false)),
+            constant: Cell::new(0),
+            trace: RefCell::new(None),
             frozen: Cell::new(false),
             late: Cell::new(0),
             bytes_read: Cell::new(0),
@@ -78,17 +101,11 @@ impl Pages {
 
     #[inline]
     fn copy(&self, page: u64, offset: usize, buf: &mut [u8]) -> Result<(), Unreadable> {
-        let (last_page, last_slot) = self.last.get();
-        let slot = if page == last_page {
+        let (last_page, last_slot, marked) = self.last.get();
+        let slot = if page == last_page && (marked || self.constant.get() > 0) {
             last_slot
         } else {
-            let known = self.store.borrow().slots.get(&page).copied();
-            let slot = match known {
-                Some(slot) => slot,
-                None => self.fetch(page)?,
-            };
-            self.last.set((page, slot));
-            slot
+            self.turn_to(page)?
         } as usize;
         let store = self.store.borrow();
         let start = slot % CHUNK_PAGES * PAGE_LEN + offset;
@@ -96,6 +113,46 @@ impl Pages {
             store.chunks.get(slot / CHUNK_PAGES).and_then(|chunk| chunk.get(start..start + buf.len()));
         buf.copy_from_slice(bytes.ok_or(Unreadable)?);
         Ok(())
+    }
+
+    /// Makes `page` the current one: copies it where it is missing or stale, and marks it as used unless
+    /// only constants are read.
+    fn turn_to(&self, page: u64) -> Result<u32, Unreadable> {
+        let known = self.store.borrow().slots.get(&page).copied();
+        let slot = match known {
+            Some(slot) => slot,
+            None => self.fetch(page)?,
+        };
+        let marks = self.constant.get() == 0;
+        if marks {
+            let mut store = self.store.borrow_mut();
+            let flags = store.flags.get(slot as usize).copied().unwrap_or(0);
+            if flags & STALE != 0 {
+                self.copy_again(&mut store, slot)?;
+            }
+            if let Some(flags) = store.flags.get_mut(slot as usize) {
+                *flags = USED;
+            }
+            if let Some(trace) = &mut *self.trace.borrow_mut() {
+                trace.push(slot);
+            }
+        }
+        self.last.set((page, slot, marks));
+        Ok(slot)
+    }
+
+    /// Copies one page anew.
+    fn copy_again(&self, store: &mut Store, slot: u32) -> Result<(), Unreadable> {
+        if self.frozen.get() {
+            self.late.set(self.late.get() + 1);
+        }
+        let slot = slot as usize;
+        let page = store.pages.get(slot).copied().ok_or(Unreadable)?;
+        let start = slot % CHUNK_PAGES * PAGE_LEN;
+        let chunk = store.chunks.get_mut(slot / CHUNK_PAGES).ok_or(Unreadable)?;
+        let buf = chunk.get_mut(start..start + PAGE_LEN).ok_or(Unreadable)?;
+        self.bytes_read.set(self.bytes_read.get() + PAGE);
+        if self.memory.read(page * PAGE, buf) == PAGE_LEN { Ok(()) } else { Err(Unreadable) }
     }
 
     /// Copies a page that is not there yet, with some of its successors, and returns its slot.
@@ -136,38 +193,48 @@ impl Pages {
         let first = u32::try_from(slot).map_err(|_| Unreadable)?;
         for n in 0..whole {
             store.pages.push(page + n as u64);
+            store.flags.push(0);
             store.slots.insert(page + n as u64, first + u32::try_from(n).unwrap_or(0));
         }
         store.next_run = (page + whole as u64, u32::try_from(run).unwrap_or(FIRST_RUN));
         Ok(first)
     }
 
-    /// Copies every known page anew, until `deadline`. Pages that are gone are forgotten. Returns how
-    /// many pages could not be copied in time; they keep what they held before.
+    /// Copies every page anew from which something was read that can change, until `deadline`. Pages
+    /// that are gone are forgotten. Returns how many could not be copied in time.
     pub(crate) fn refresh(&self, deadline: Option<Instant>) -> usize {
         let store = &mut *self.store.borrow_mut();
-        self.last.set((GONE, 0));
+        self.last.set((GONE, 0, false));
         store.next_run = (GONE, FIRST_RUN);
-        let mut left = store.pages.len();
-        for (chunk, pages) in store.chunks.iter_mut().zip(store.pages.chunks_mut(CHUNK_PAGES)) {
+        let mut left = store.flags.iter().filter(|flags| **flags & USED != 0).count();
+        let chunks = store.chunks.iter_mut().zip(store.pages.chunks_mut(CHUNK_PAGES));
+        for ((chunk, pages), flags) in chunks.zip(store.flags.chunks_mut(CHUNK_PAGES)) {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return left;
+                flags.iter_mut().for_each(|flags| *flags |= STALE);
+                continue;
             }
-            left -= pages.len();
             let mut pieces = Vec::with_capacity(pages.len());
             let mut rest = &mut chunk[..pages.len() * PAGE_LEN];
-            for run in pages.chunk_by(|a, b| a.wrapping_add(1) == *b && *a != GONE) {
-                let (buf, after) = rest.split_at_mut(run.len() * PAGE_LEN);
+            let mut from = 0;
+            while from < pages.len() {
+                let wanted = |at: usize| flags[at] & USED != 0 && pages[at] != GONE;
+                let follows = |at: &usize| wanted(*at) && pages[*at] == pages[*at - 1].wrapping_add(1);
+                let run = 1 + (from + 1..pages.len()).take_while(|at| wanted(from) && follows(at)).count();
+                let (buf, after) = rest.split_at_mut(run * PAGE_LEN);
                 rest = after;
-                if run[0] != GONE {
-                    pieces.push(Piece { addr: run[0] * PAGE, buf, whole: false });
+                if wanted(from) {
+                    pieces.push(Piece { addr: pages[from] * PAGE, buf, whole: false });
+                } else {
+                    flags[from] |= STALE;
                 }
+                from += run;
             }
             self.memory.read_many(&mut pieces);
-            let bytes: usize = pieces.iter().filter(|p| p.whole).map(|p| p.buf.len()).sum();
-            self.bytes_read.set(self.bytes_read.get() + bytes as u64);
             let torn: Vec<_> =
                 pieces.iter().filter(|p| !p.whole).map(|p| (p.addr / PAGE, p.buf.len())).collect();
+            let bytes: usize = pieces.iter().map(|p| p.buf.len()).sum();
+            left -= (bytes / PAGE_LEN).min(left);
+            self.bytes_read.set(self.bytes_read.get() + bytes as u64);
             for (first, len) in torn {
                 for page in first..first + (len / PAGE_LEN) as u64 {
                     store.slots.remove(&page);
@@ -177,7 +244,65 @@ impl Pages {
                 }
             }
         }
-        0
+        left
+    }
+
+    /// While the guard lives, what is read is taken for something that never changes.
+    pub(crate) fn constant(&self) -> Constant<'_> {
+        self.constant.set(self.constant.get() + 1);
+        Constant(&self.constant)
+    }
+
+    /// Begins to note which pages are read.
+    pub(crate) fn begin_trace(&self) {
+        *self.trace.borrow_mut() = Some(Vec::new());
+        self.last.set((GONE, 0, false));
+    }
+
+    /// The slots of the pages read since [`Pages::begin_trace`].
+    pub(crate) fn end_trace(&self) -> Box<[u32]> {
+        let mut trace = self.trace.borrow_mut().take().unwrap_or_default();
+        trace.sort_unstable();
+        trace.dedup();
+        trace.into()
+    }
+
+    /// Lets the next read of these pages copy them anew.
+    pub(crate) fn expire(&self, slots: &[u32]) {
+        self.last.set((GONE, 0, false));
+        let store = &mut *self.store.borrow_mut();
+        for slot in slots {
+            if let Some(flags) = store.flags.get_mut(*slot as usize) {
+                *flags |= STALE;
+            }
+        }
+    }
+
+    /// Which of these pages the target has changed since they were copied (or has unmapped).
+    pub(crate) fn changed(&self, slots: &[u32]) -> Vec<u32> {
+        let store = self.store.borrow();
+        let mut out = Vec::new();
+        let mut buf = vec![0; CHUNK_PAGES * PAGE_LEN];
+        for batch in slots.chunks(CHUNK_PAGES) {
+            let mut pieces: Vec<_> = buf
+                .chunks_exact_mut(PAGE_LEN)
+                .zip(batch)
+                .map(|(buf, slot)| {
+                    let page = store.pages.get(*slot as usize).copied().unwrap_or(GONE);
+                    Piece { addr: page.wrapping_mul(PAGE), buf, whole: false }
+                })
+                .collect();
+            self.memory.read_many(&mut pieces);
+            for (piece, slot) in pieces.iter().zip(batch) {
+                let at = *slot as usize;
+                let start = at % CHUNK_PAGES * PAGE_LEN;
+                let known = store.chunks.get(at / CHUNK_PAGES).and_then(|c| c.get(start..start + PAGE_LEN));
+                if !piece.whole || known != Some(&*piece.buf) {
+                    out.push(*slot);
+                }
+            }
+        }
+        out
     }
 
     /// From now on the target runs: what is copied from here on is of a later moment, and counted.
@@ -201,14 +326,9 @@ impl Pages {
         self.bytes_read.get()
     }
 
-    /// Reads past the copy, straight from the target: for checking whether something has changed.
-    pub(crate) fn read_now(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Unreadable> {
-        if self.memory.read(addr.0, buf) == buf.len() { Ok(()) } else { Err(Unreadable) }
-    }
-
     /// Forgets every page.
     pub(crate) fn clear(&self) {
         *self.store.borrow_mut() = Store::default();
-        self.last.set((GONE, 0));
+        self.last.set((GONE, 0, false));
     }
 }
