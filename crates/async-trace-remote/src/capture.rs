@@ -143,6 +143,15 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
         let stale = pages.refresh(Some(since + budget * 3 / 4));
         pages.thaw();
         let unstopped = paused.unstopped().len();
+        if stale > 0 {
+            // More than the budget allows: the rest is copied from the running target, and what of it
+            // has changed is found out by comparing.
+            let pause = Some(paused.release());
+            pages.refresh_rest();
+            let walked = walk_once(pid, session, Check::All)?;
+            let (consistency, late) = (Consistency::PartlyPaused, stale as u64);
+            return Ok(Pass { walked, consistency, pause, retries, refused: None, late, unstopped });
+        }
         let paused = Rc::new(RefCell::new(Some(paused)));
         let released = Rc::new(Cell::new(None));
         {
@@ -171,9 +180,7 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
             std::thread::sleep(BREATH);
             continue;
         }
-        let whole = stale == 0 && late == 0;
-        let consistency = if whole { Consistency::Paused } else { Consistency::PartlyPaused };
-        let late = late + stale as u64;
+        let consistency = if late == 0 { Consistency::Paused } else { Consistency::PartlyPaused };
         return Ok(Pass { walked, consistency, pause: Some(pause), retries, refused: None, late, unstopped });
     }
 }

@@ -66,6 +66,9 @@ pub(crate) fn read_tasks(
     for torn in &found.torn {
         walked.problems.note(ProblemCode::TaskListTorn, *torn, None);
     }
+    if check == Check::Nothing {
+        mem.prefetch(&found.tasks);
+    }
     let mut chain = Chain::default();
     let mut attempts = Vec::with_capacity(found.tasks.len());
     for addr in found.tasks {

@@ -174,9 +174,7 @@ impl<'t> Reader<'t> {
     // ---- plain numbers
 
     pub(crate) fn array<const N: usize>(&self, addr: Addr) -> Read<[u8; N]> {
-        let mut bytes = [0; N];
-        self.mem.read(addr, &mut bytes)?;
-        Ok(bytes)
+        Ok(self.mem.array(addr)?)
     }
 
     pub(crate) fn u64(&self, addr: Addr) -> Read<u64> {

@@ -53,6 +53,12 @@ struct Store {
 
 const GONE: u64 = u64::MAX;
 
+/// A region that is copied in one go, as large as a chunk; the pieces it is copied in (part of a region may
+/// not be mapped); and how many wanted addresses make it worth while.
+const REGION: u64 = 1 << 20;
+const STRIP: usize = 16;
+const DENSE: u32 = 64;
+
 /// Something that can change was read from the page.
 const USED: u8 = 1;
 /// The page was left out of the last refresh: it holds what it held before.
@@ -97,6 +103,23 @@ impl Pages {
             done += n;
         }
         Ok(())
+    }
+
+    /// Copies `N` bytes from `addr`: the short way for what most reads are.
+    #[inline]
+    pub(crate) fn array<const N: usize>(&self, addr: Addr) -> Result<[u8; N], Unreadable> {
+        let (page, offset) = (addr.0 / PAGE, usize::try_from(addr.0 % PAGE).unwrap_or(0));
+        let (last_page, slot, marked) = self.last.get();
+        if page == last_page && (marked || self.constant.get() > 0) && offset + N <= PAGE_LEN {
+            let store = self.store.borrow();
+            let slot = slot as usize;
+            let start = slot % CHUNK_PAGES * PAGE_LEN + offset;
+            let bytes = store.chunks.get(slot / CHUNK_PAGES).and_then(|chunk| chunk.get(start..));
+            return bytes.and_then(|bytes| bytes.first_chunk()).copied().ok_or(Unreadable);
+        }
+        let mut bytes = [0; N];
+        self.read(addr, &mut bytes)?;
+        Ok(bytes)
     }
 
     #[inline]
@@ -155,6 +178,53 @@ impl Pages {
         if self.memory.read(page * PAGE, buf) == PAGE_LEN { Ok(()) } else { Err(Unreadable) }
     }
 
+    /// Copies whole regions of [`REGION`] bytes in a few system calls: where many addresses lie close
+    /// together, what they lead to lies between them.
+    pub(crate) fn prefetch(&self, addresses: &[Addr]) {
+        let mut density: FxHashMap<u64, u32> = FxHashMap::default();
+        for addr in addresses {
+            *density.entry(addr.0 / REGION).or_default() += 1;
+        }
+        let mut regions: Vec<u64> =
+            density.into_iter().filter(|(_, n)| *n >= DENSE).map(|(r, _)| r).collect();
+        regions.sort_unstable();
+        let store = &mut *self.store.borrow_mut();
+        for region in regions {
+            if store.pages.len() + 2 * CHUNK_PAGES > self.max_pages {
+                return;
+            }
+            // The rest of a chunk that was begun is left empty: a region stays in one piece.
+            while !store.pages.len().is_multiple_of(CHUNK_PAGES) {
+                store.pages.push(GONE);
+                store.flags.push(0);
+            }
+            let mut chunk = vec![0; CHUNK_PAGES * PAGE_LEN].into_boxed_slice();
+            let mut pieces: Vec<_> = chunk
+                .chunks_exact_mut(STRIP * PAGE_LEN)
+                .enumerate()
+                .map(|(n, buf)| Piece {
+                    addr: region * REGION + (n * STRIP * PAGE_LEN) as u64,
+                    buf,
+                    whole: false,
+                })
+                .collect();
+            self.memory.read_many(&mut pieces);
+            let whole: Vec<bool> = pieces.iter().map(|piece| piece.whole).collect();
+            for n in 0..CHUNK_PAGES {
+                let page = region * (REGION / PAGE) + n as u64;
+                let slot = u32::try_from(store.pages.len()).unwrap_or(u32::MAX);
+                let taken = whole.get(n / STRIP) == Some(&true) && !store.slots.contains_key(&page);
+                if taken {
+                    store.slots.insert(page, slot);
+                    self.bytes_read.set(self.bytes_read.get() + PAGE);
+                }
+                store.pages.push(if taken { page } else { GONE });
+                store.flags.push(0);
+            }
+            store.chunks.push(chunk);
+        }
+    }
+
     /// Copies a page that is not there yet, with some of its successors, and returns its slot.
     #[cold]
     fn fetch(&self, page: u64) -> Result<u32, Unreadable> {
@@ -203,10 +273,19 @@ impl Pages {
     /// Copies every page anew from which something was read that can change, until `deadline`. Pages
     /// that are gone are forgotten. Returns how many could not be copied in time.
     pub(crate) fn refresh(&self, deadline: Option<Instant>) -> usize {
+        self.refresh_those(deadline, |flags| flags & USED != 0)
+    }
+
+    /// Copies what the last refresh had no time for.
+    pub(crate) fn refresh_rest(&self) {
+        self.refresh_those(None, |flags| flags & USED != 0 && flags & STALE != 0);
+    }
+
+    fn refresh_those(&self, deadline: Option<Instant>, chosen: impl Fn(u8) -> bool) -> usize {
         let store = &mut *self.store.borrow_mut();
         self.last.set((GONE, 0, false));
         store.next_run = (GONE, FIRST_RUN);
-        let mut left = store.flags.iter().filter(|flags| **flags & USED != 0).count();
+        let mut left = store.flags.iter().filter(|flags| chosen(**flags)).count();
         let chunks = store.chunks.iter_mut().zip(store.pages.chunks_mut(CHUNK_PAGES));
         for ((chunk, pages), flags) in chunks.zip(store.flags.chunks_mut(CHUNK_PAGES)) {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -217,14 +296,15 @@ impl Pages {
             let mut rest = &mut chunk[..pages.len() * PAGE_LEN];
             let mut from = 0;
             while from < pages.len() {
-                let wanted = |at: usize| flags[at] & USED != 0 && pages[at] != GONE;
+                let wanted = |at: usize| chosen(flags[at]) && pages[at] != GONE;
                 let follows = |at: &usize| wanted(*at) && pages[*at] == pages[*at - 1].wrapping_add(1);
                 let run = 1 + (from + 1..pages.len()).take_while(|at| wanted(from) && follows(at)).count();
                 let (buf, after) = rest.split_at_mut(run * PAGE_LEN);
                 rest = after;
                 if wanted(from) {
                     pieces.push(Piece { addr: pages[from] * PAGE, buf, whole: false });
-                } else {
+                    flags[from..from + run].fill(USED);
+                } else if flags[from] & USED == 0 {
                     flags[from] |= STALE;
                 }
                 from += run;
@@ -282,7 +362,7 @@ impl Pages {
     pub(crate) fn changed(&self, slots: &[u32]) -> Vec<u32> {
         let store = self.store.borrow();
         let mut out = Vec::new();
-        let mut buf = vec![0; CHUNK_PAGES * PAGE_LEN];
+        let mut buf = vec![0; slots.len().min(CHUNK_PAGES) * PAGE_LEN];
         for batch in slots.chunks(CHUNK_PAGES) {
             let mut pieces: Vec<_> = buf
                 .chunks_exact_mut(PAGE_LEN)
