@@ -275,7 +275,7 @@ task other-user
        │  → waits for task loader
        └─ task loader
             load  app.py:80
-            → sleeps for another 2.2 s
+            → sleeps for another 2.3 s
 
     task other-user
     │  use  app.py:70
