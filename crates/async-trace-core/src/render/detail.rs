@@ -37,7 +37,7 @@ impl Tree<'_> {
         });
         self.end(canvas, "", 2);
         frames::show(canvas, &self.page, self.paths, "  ", &task.chain, style);
-        let members: Vec<u32> = self.index.position(task.id).into_iter().collect();
+        let members: Vec<u32> = self.index.task(task.id).into_iter().collect();
         self.facts(canvas, "  ", task, &members);
     }
 
@@ -68,14 +68,16 @@ impl Tree<'_> {
             let mut next: Vec<Id> = pending(task).to_vec();
             match task.waits_for.as_ref().map(|w| &w.target) {
                 Some(Target::Resource { id }) => {
-                    let holders = self.index.resource(*id).map_or(&[][..], |r| &r.holders);
+                    let holders = self.index.get_resource(*id).map_or(&[][..], |r| &r.holders);
                     next.extend(holders.iter().filter_map(|h| h.task));
                     threads.extend(holders.iter().filter_map(|h| h.thread));
                 }
                 Some(Target::Job { thread: Some(tid), .. }) => threads.push(*tid),
                 _ => {}
             }
-            for task in next.into_iter().filter(|id| seen.insert(*id)).filter_map(|id| self.index.task(id)) {
+            for task in
+                next.into_iter().filter(|id| seen.insert(*id)).filter_map(|id| self.index.get_task(id))
+            {
                 if found.len() < MOST {
                     found.push(task);
                     todo.push(task);
@@ -96,7 +98,7 @@ impl Tree<'_> {
             self.one(canvas, task, self.style());
         }
         for tid in threads {
-            if let Some(thread) = self.index.thread(tid) {
+            if let Some(thread) = self.index.get_thread(tid) {
                 canvas.end_line();
                 self.speaker.thread(&mut self.line, tid);
                 self.end(canvas, "", 2);
@@ -113,7 +115,7 @@ impl Tree<'_> {
     fn waiters(&mut self, canvas: &mut impl Canvas, task: &Task, mut shown: FxHashSet<Id>) {
         let awaiters = task.awaited_by.iter().map(|a| a.task);
         let behind =
-            task.holds.iter().filter_map(|h| self.index.resource(h.resource)).flat_map(|r| &r.waiters);
+            task.holds.iter().filter_map(|h| self.index.get_resource(h.resource)).flat_map(|r| &r.waiters);
         let related = shown.len() > 1;
         let all: Vec<Id> = awaiters.chain(behind.copied()).filter(|id| shown.insert(*id)).collect();
         if all.is_empty() {
@@ -122,7 +124,7 @@ impl Tree<'_> {
         canvas.end_line();
         self.line.put(Role::Heading, if related { "who else waits for it" } else { "who waits for it" });
         self.end(canvas, "", 2);
-        for task in all.iter().take(MOST).filter_map(|id| self.index.task(*id)) {
+        for task in all.iter().take(MOST).filter_map(|id| self.index.get_task(*id)) {
             canvas.end_line();
             self.one(canvas, task, self.style());
         }

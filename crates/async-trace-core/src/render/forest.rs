@@ -4,7 +4,7 @@
 //! one place, and other places refer to it. Nothing here recurses: a chain of a hundred thousand
 //! tasks is as harmless as a single one.
 
-use super::index::Index;
+use crate::index::Index;
 use crate::snapshot::{Id, Target, Task, TaskState};
 
 /// A task below another.
@@ -43,7 +43,7 @@ impl Forest {
             if !shown(position as u32) {
                 continue;
             }
-            for child in pending(task).iter().filter_map(|id| index.position(*id)).filter(|p| shown(*p)) {
+            for child in pending(task).iter().filter_map(|id| index.task(*id)).filter(|p| shown(*p)) {
                 edges.push(child);
                 awaiters[child as usize] += 1;
             }
@@ -59,11 +59,13 @@ impl Forest {
             awaiters,
         };
         let mut placed = vec![false; tasks.len()];
-        let mut candidates: Vec<u32> = (0..tasks.len() as u32).filter(|p| shown(*p)).collect();
-        candidates.sort_by_key(|p| urgency(index, *p));
+        let mut candidates: [Vec<u32>; 5] = Default::default();
+        for place in (0..tasks.len() as u32).filter(|p| shown(*p)) {
+            candidates[urgency(index, place)].push(place);
+        }
         // First those that nobody awaits; what is left after them are rings, which begin anywhere.
         for ring in [false, true] {
-            for root in &candidates {
+            for root in candidates.iter().flatten() {
                 if !placed[*root as usize] && (ring || forest.awaiters[*root as usize] == 0) {
                     forest.roots.push(*root);
                     forest.place(*root, &mut placed);
@@ -118,12 +120,16 @@ pub(super) fn pending(task: &Task) -> &[Id] {
 }
 
 /// What runs comes first, then what waits for something that somebody holds, then the rest.
-fn urgency(index: &Index<'_>, position: u32) -> u8 {
+fn urgency(index: &Index<'_>, position: u32) -> usize {
     let task = &index.snapshot.tasks[position as usize];
     match (task.state, task.waits_for.as_ref().map(|w| &w.target)) {
         (TaskState::Running, _) => 0,
         (TaskState::Ready, _) => 1,
-        (_, Some(Target::Resource { id })) if index.resource(*id).is_some_and(|r| !r.holders.is_empty()) => 2,
+        (_, Some(Target::Resource { id }))
+            if index.get_resource(*id).is_some_and(|r| !r.holders.is_empty()) =>
+        {
+            2
+        }
         (_, Some(Target::Tasks { .. } | Target::Job { .. })) => 3,
         (_, _) if task.cancelling > 0 => 3,
         _ => 4,

@@ -87,8 +87,13 @@ impl Line {
             return (self.text.len(), self.text.len());
         }
         let mut best = None;
+        // Neither a unit nor an "at" begins a line: they belong to the word before or after.
+        let begins_well = |at: usize| {
+            let next = rest[at + 1..].split(' ').next().unwrap_or_default();
+            next.len() > 2 || next.is_empty()
+        };
         for (column, (at, c)) in rest.char_indices().enumerate() {
-            if c == ' ' && at > 0 {
+            if c == ' ' && at > 0 && (begins_well(at) || column > room) {
                 if column > room && best.is_some() {
                     break;
                 }

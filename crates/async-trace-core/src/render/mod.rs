@@ -9,7 +9,6 @@ mod findings;
 mod forest;
 mod frames;
 mod glyphs;
-mod index;
 mod line;
 mod paths;
 mod ring;

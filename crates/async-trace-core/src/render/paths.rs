@@ -43,16 +43,19 @@ impl Paths {
 
 /// A library's file below its place of installation.
 fn installed(file: &str) -> &str {
-    for place in ["/site-packages/", "/dist-packages/"] {
-        if let Some((_, rest)) = file.rsplit_once(place) {
-            return rest;
+    // Directory by directory from the end: this is asked for every library frame there is.
+    let mut end = file.len();
+    while let Some(slash) = file[..end].rfind('/') {
+        if file[..slash].ends_with("/site-packages") || file[..slash].ends_with("/dist-packages") {
+            return &file[slash + 1..];
         }
+        let parent = file[..slash].rfind('/').map_or(0, |parent| parent + 1);
+        if file[parent..slash].starts_with("python3") {
+            return &file[slash + 1..];
+        }
+        end = slash;
     }
-    match file.split_once("/python3") {
-        // The rest begins within the directory's name: `.11/asyncio/tasks.py`.
-        Some((_, rest)) => rest.split_once('/').map_or(file, |(_, rest)| rest),
-        None => file,
-    }
+    file
 }
 
 /// The library that a frame belongs to, in a word: `aiohttp`, `asyncio`, `concurrent.futures`.

@@ -1,244 +1,41 @@
-//! Tasks and threads that wait for each other in a ring.
-//!
-//! A task goes on when *all* that it needs happens: the thing it waits for, and that its loop's thread
-//! is not blocked. A lock is given back when *one* of its holders goes on. Whatever cannot go on by
-//! these rules, assuming that everything outside of the picture will come to pass, is stuck for good;
-//! a ring is drawn only of such.
+//! Tasks and threads that wait for each other in a ring, found in the wait graph.
 
-use super::index::Index;
-use crate::snapshot::*;
+use crate::graph::{Graph, Node};
+use crate::index::Index;
+use crate::snapshot::Holder;
+use rustc_hash::FxHashMap;
 
 /// A ring, each member waiting for the next and the last for the first.
 pub(super) struct Ring {
     pub members: Vec<Member>,
-    /// Whether every step of it is known, not guessed.
+    /// How many tasks and threads keep each other from going on; the ring may be a part of them.
+    pub knot: usize,
+    /// Tasks that wait for them, mediately or not.
+    pub behind: Vec<u32>,
+    /// Whether every step is known, not guessed.
     pub certain: bool,
 }
 
 /// A part of a ring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Member {
-    /// A task, by its position.
+    /// A task, by its place.
     Task(u32),
-    /// A thread, by its position.
+    /// A thread, by its place.
     Thread(u32),
-    /// A resource, by its position.
+    /// A resource, by its place.
     Resource(u32),
 }
 
-/// The parts of a picture, numbered through: tasks, then threads, then resources.
-struct Graph<'a> {
-    index: &'a Index<'a>,
-    tasks: usize,
-    threads: usize,
-    /// Edges from one that waits to what it needs.
-    needs: Vec<Vec<u32>>,
-    /// Whether one of those needs is enough.
-    one_is_enough: Vec<bool>,
-    /// Whether something that is not in the picture can help it on.
-    open: Vec<bool>,
-}
-
-/// All that are stuck for good, one ring for each knot of them.
+/// One ring for each knot of tasks and threads that can never go on.
 pub(super) fn rings(index: &Index<'_>) -> Vec<Ring> {
-    let graph = Graph::of(index);
-    let stuck = graph.stuck();
-    if !stuck.contains(&true) {
-        return Vec::new();
-    }
-    let mut rings = Vec::new();
-    let mut seen = vec![false; stuck.len()];
-    for start in 0..stuck.len() {
-        if stuck[start]
-            && !seen[start]
-            && let Some(nodes) = graph.ring_behind(start, &stuck, &mut seen)
-        {
-            rings.push(graph.ring(&nodes));
-        }
-    }
-    rings
-}
-
-impl<'a> Graph<'a> {
-    fn of(index: &'a Index<'a>) -> Self {
-        let s = index.snapshot;
-        let (tasks, threads) = (s.tasks.len(), s.threads.len());
-        let count = tasks + threads + s.resources.len();
-        let mut graph = Self {
-            index,
-            tasks,
-            threads,
-            needs: vec![Vec::new(); count],
-            one_is_enough: vec![false; count],
-            open: vec![true; count],
-        };
-        for (i, task) in s.tasks.iter().enumerate() {
-            graph.task(i, task);
-        }
-        for (i, thread) in s.threads.iter().enumerate() {
-            if let Some(wait) = &thread.waits_for {
-                graph.wait(tasks + i, wait);
-            }
-        }
-        for (i, resource) in s.resources.iter().enumerate() {
-            graph.resource(tasks + threads + i, resource);
-        }
-        graph
-    }
-
-    fn task(&mut self, node: usize, task: &Task) {
-        if task.state == TaskState::Done {
-            return;
-        }
-        if let (TaskState::Waiting, Some(wait)) = (task.state, &task.waits_for) {
-            self.wait(node, wait);
-        }
-        // Nothing of a loop runs while its thread is blocked.
-        let thread = task.thread.and_then(|tid| self.thread(tid));
-        if let Some(thread) = thread.filter(|t| self.index.snapshot.threads[*t].waits_for.is_some())
-            && !self.one_is_enough[node]
-        {
-            self.needs[node].push((self.tasks + thread) as u32);
-            self.open[node] = false;
-        }
-    }
-
-    fn wait(&mut self, node: usize, wait: &WaitsFor) {
-        match &wait.target {
-            Target::Tasks { pending, any, .. } => {
-                let found: Vec<u32> = pending.iter().filter_map(|id| self.index.position(*id)).collect();
-                // One that could not be read may help.
-                self.open[node] = found.len() < pending.len() || found.is_empty();
-                let unknown = matches!(wait.verb, Verb::Wait | Verb::AsCompleted);
-                self.one_is_enough[node] = any.unwrap_or(unknown);
-                self.needs[node] = found;
-            }
-            Target::Resource { id } => {
-                // Anybody may notify a condition, whoever has its lock.
-                let notify = wait.verb == Verb::Wait;
-                if let Some(position) = self.index.resource_position(*id).filter(|_| !notify) {
-                    self.needs[node] = vec![self.resource_node(position)];
-                    self.open[node] = false;
-                }
-            }
-            Target::Job { thread: Some(tid), .. } => {
-                if let Some(thread) = self.thread(*tid) {
-                    self.needs[node] = vec![(self.tasks + thread) as u32];
-                    self.open[node] = false;
-                }
-            }
-            Target::Job { thread: None, executor: Some(id), .. } => {
-                if let Some(position) = self.index.resource_position(*id) {
-                    self.needs[node] = vec![self.resource_node(position)];
-                    self.open[node] = false;
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn resource(&mut self, node: usize, resource: &Resource) {
-        let state = &resource.state;
-        self.one_is_enough[node] = true;
-        if resource.kind == ResourceKind::Executor {
-            let workers = self.index.snapshot.threads.iter().enumerate();
-            let busy =
-                workers.filter(|(_, t)| t.job.as_ref().is_some_and(|j| j.executor == Some(resource.id)));
-            self.needs[node] = busy.map(|(i, _)| (self.tasks + i) as u32).collect();
-            // A thread that is free, or is yet to be started, would take the job.
-            let all = state.capacity.or(state.size).unwrap_or(i64::MAX);
-            self.open[node] = (self.needs[node].len() as i64) < all;
-            return;
-        }
-        let counted = match resource.kind {
-            ResourceKind::Lock
-            | ResourceKind::ThreadLock
-            | ResourceKind::ThreadRlock
-            | ResourceKind::Condition => 1,
-            ResourceKind::Semaphore | ResourceKind::Pool => state.capacity.unwrap_or(1),
-            _ => return,
-        };
-        for holder in &resource.holders {
-            let node_of_holder = match (holder.task, holder.thread) {
-                (Some(id), _) => self.index.position(id),
-                (None, Some(tid)) => self.thread(tid).map(|t| (self.tasks + t) as u32),
-                (None, None) => None,
-            };
-            self.needs[node].extend(node_of_holder);
-        }
-        let known = self.needs[node].len();
-        let free =
-            state.locked == Some(false) || (resource.kind == ResourceKind::Semaphore && state.size > Some(0));
-        self.open[node] = known == 0 || known < resource.holders.len() || (known as i64) < counted || free;
-    }
-
-    fn thread(&self, tid: u32) -> Option<usize> {
-        self.index.snapshot.threads.iter().position(|t| t.tid == tid)
-    }
-
-    fn resource_node(&self, position: u32) -> u32 {
-        (self.tasks + self.threads) as u32 + position
-    }
-
-    /// Those that nothing can help on: what is left when everything that can go on has gone on.
-    fn stuck(&self) -> Vec<bool> {
-        let mut stuck = vec![true; self.needs.len()];
-        let mut missing: Vec<u32> = (0..stuck.len())
-            .map(|n| if self.one_is_enough[n] { 1 } else { self.needs[n].len() as u32 })
-            .collect();
-        let mut needed_by = vec![Vec::new(); stuck.len()];
-        for (node, needs) in self.needs.iter().enumerate() {
-            for need in needs {
-                needed_by[*need as usize].push(node as u32);
-            }
-        }
-        let mut free: Vec<u32> = (0..stuck.len() as u32).filter(|n| self.open[*n as usize]).collect();
-        for node in &free {
-            stuck[*node as usize] = false;
-        }
-        while let Some(node) = free.pop() {
-            for waiting in &needed_by[node as usize] {
-                let waiting = *waiting as usize;
-                missing[waiting] = missing[waiting].saturating_sub(1);
-                if missing[waiting] == 0 && stuck[waiting] {
-                    stuck[waiting] = false;
-                    free.push(waiting as u32);
-                }
-            }
-        }
-        stuck
-    }
-
-    /// Follows what `start` needs until a node comes again: the ring that it is in, or waits for.
-    /// None when that ring is known already.
-    fn ring_behind(&self, start: usize, stuck: &[bool], seen: &mut [bool]) -> Option<Vec<u32>> {
-        let mut path: Vec<u32> = Vec::new();
-        let mut place = rustc_hash::FxHashMap::default();
-        let mut node = start as u32;
-        loop {
-            if let Some(first) = place.get(&node) {
-                return Some(path.split_off(*first));
-            }
-            if seen[node as usize] {
-                return None;
-            }
-            seen[node as usize] = true;
-            place.insert(node, path.len());
-            path.push(node);
-            // Something stuck needs something stuck. One that is not seen yet leads to further rings.
-            let mut needs = self.needs[node as usize].iter().copied().filter(|n| stuck[*n as usize]);
-            let first = needs.next()?;
-            node = if place.contains_key(&first) {
-                first
-            } else {
-                needs.find(|n| place.contains_key(n)).unwrap_or(first)
-            };
-        }
-    }
-
-    fn ring(&self, nodes: &[u32]) -> Ring {
-        let mut members: Vec<Member> = nodes.iter().map(|n| self.member(*n)).collect();
-        // A ring begins with whoever waits, and with the first of them.
+    // A timeout that is to come will end it; but now it is one.
+    let graph = Graph::of(index, 0.0);
+    let knots = graph.stuck.knots.iter().enumerate().filter(|(_, knot)| knot.cycle);
+    let ring = |(number, knot): (usize, &crate::graph::knots::Knot)| {
+        let nodes = walk(&graph, &knot.nodes);
+        let mut members: Vec<Member> = nodes.iter().filter_map(|node| member(graph.node(*node))).collect();
+        // It begins with whoever waits, and with the first of them.
         let rank = |m: &Member| match m {
             Member::Task(p) => (0, *p),
             Member::Thread(p) => (1, *p),
@@ -246,31 +43,41 @@ impl<'a> Graph<'a> {
         };
         let first = (0..members.len()).min_by_key(|i| rank(&members[*i])).unwrap_or(0);
         members.rotate_left(first);
-        let certain = (0..members.len()).all(|i| self.is_known(members[i], members[(i + 1) % members.len()]));
-        Ring { members, certain }
-    }
-
-    fn member(&self, node: u32) -> Member {
-        let node = node as usize;
-        if node < self.tasks {
-            Member::Task(node as u32)
-        } else if node < self.tasks + self.threads {
-            Member::Thread((node - self.tasks) as u32)
-        } else {
-            Member::Resource((node - self.tasks - self.threads) as u32)
+        let waits = |node: &&u32| matches!(graph.node(**node), Node::Task(_) | Node::Thread(_));
+        Ring {
+            members,
+            knot: knot.nodes.iter().filter(waits).count(),
+            behind: graph.behind(number).to_vec(),
+            certain: !knot.nodes.iter().any(|node| graph.is_uncertain(*node)),
         }
-    }
+    };
+    knots.map(ring).collect()
+}
 
-    fn is_known(&self, from: Member, to: Member) -> bool {
-        let s = self.index.snapshot;
-        let wait = match from {
-            Member::Task(p) => s.tasks[p as usize].waits_for.as_ref(),
-            Member::Thread(p) => s.threads[p as usize].waits_for.as_ref(),
-            Member::Resource(p) => {
-                return holder_in(self.index, p, to).is_none_or(|h| h.trust != Trust::Guessed);
-            }
-        };
-        wait.is_none_or(|w| w.trust != Trust::Guessed)
+/// Follows the waits within a knot until a node comes again.
+fn walk(graph: &Graph, knot: &[u32]) -> Vec<u32> {
+    let mut path: Vec<u32> = Vec::new();
+    let mut places: FxHashMap<u32, usize> = FxHashMap::default();
+    let mut next = knot.first().copied();
+    while let Some(node) = next {
+        if let Some(first) = places.insert(node, path.len()) {
+            return path.split_off(first);
+        }
+        path.push(node);
+        // The shorter ring is the clearer one: back to where we were, if that is possible.
+        let inside = |to: &u32| knot.binary_search(to).is_ok();
+        let known = graph.waits_of(node).filter(inside).find(|to| places.contains_key(to));
+        next = known.or_else(|| graph.waits_of(node).find(inside));
+    }
+    path
+}
+
+fn member(node: Node) -> Option<Member> {
+    match node {
+        Node::Task(place) => Some(Member::Task(place)),
+        Node::Thread(place) => Some(Member::Thread(place)),
+        Node::Resource(place) | Node::Room(place) | Node::Done(place) => Some(Member::Resource(place)),
+        Node::Choice => None,
     }
 }
 
@@ -287,8 +94,9 @@ pub(super) fn holder_in<'a>(index: &Index<'a>, resource: u32, to: Member) -> Opt
 
 #[cfg(test)]
 mod tests {
-    use super::{Index, Member, rings};
+    use super::{Member, rings};
     use crate::fixture::snapshot;
+    use crate::index::Index;
 
     fn found(text: &str) -> Vec<(Vec<String>, bool)> {
         let s = snapshot(text);
@@ -297,7 +105,7 @@ mod tests {
             Member::Thread(p) => s.threads[*p as usize].name.to_string(),
             Member::Resource(p) => s.resources[*p as usize].name.clone().unwrap().to_string(),
         };
-        let found = rings(&Index::new(&s));
+        let found = rings(&Index::of(&s));
         found.iter().map(|r| (r.members.iter().map(name).collect(), r.certain)).collect()
     }
 

@@ -2,8 +2,8 @@
 //! that look alike in turn. Ten thousand idle handlers are one shape.
 
 use super::forest::{Child, Forest};
-use super::index::Index;
 use crate::frame::Frame;
+use crate::index::Index;
 use crate::snapshot::*;
 use crate::text::Text;
 use rustc_hash::FxHashMap;
@@ -190,7 +190,7 @@ pub(super) fn handling(task: &Task) -> Option<&Text> {
 }
 
 fn which<'a>(index: &Index<'a>, id: Id) -> Which<'a> {
-    match index.resource(id) {
+    match index.get_resource(id) {
         // Waited for by more than one, or waited for and held: which one it is matters.
         Some(r) if r.waiters.len() + r.blocked_threads.len() + r.holders.len() <= 1 => {
             Which::Any(r.kind, &r.type_name, r.state.set.or(r.state.locked))

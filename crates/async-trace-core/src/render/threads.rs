@@ -1,7 +1,7 @@
 //! Threads: the one that blocks a loop, the workers of executors, and those that stand about.
 
-use super::frames::{self, Style};
-use super::index::telling;
+use super::frames::{self, Style, telling};
+
 use super::line::Line;
 use super::tree::Tree;
 use super::units::amount;
@@ -13,7 +13,7 @@ use crate::snapshot::*;
 impl Tree<'_> {
     /// Below a loop's line: what its thread executes, when it does not wait for events.
     pub(super) fn loop_stack(&mut self, canvas: &mut impl Canvas, event_loop: &EventLoop) {
-        let Some(thread) = event_loop.thread.and_then(|tid| self.index.thread(tid)) else { return };
+        let Some(thread) = event_loop.thread.and_then(|tid| self.index.get_thread(tid)) else { return };
         let busy = event_loop.state != LoopState::Idle;
         if !(busy || self.options.threads) || thread.stack.is_empty() {
             return;

@@ -4,7 +4,6 @@
 use super::forest::{Child, Forest};
 use super::frames::{self, Style};
 use super::glyphs::{ASCII, Glyphs, UNICODE};
-use super::index::Index;
 use super::line::{Line, Page};
 use super::paths::Paths;
 use super::ring;
@@ -12,6 +11,7 @@ use super::shape::Shapes;
 use super::units::{amount, milliseconds, number};
 use super::words::{Speaker, Wait, noun};
 use super::{Canvas, Role};
+use crate::index::Index;
 use crate::snapshot::*;
 
 mod header;
@@ -46,7 +46,7 @@ pub struct Options {
 
 /// Writes a snapshot as a tree.
 pub fn tree(snapshot: &Snapshot, options: &Options, canvas: &mut impl Canvas) {
-    let index = Index::new(snapshot);
+    let index = Index::of(snapshot);
     let paths = Paths::of(snapshot);
     let glyphs: &'static Glyphs = if options.ascii { &ASCII } else { &UNICODE };
     let mut tree = Tree {
@@ -56,6 +56,7 @@ pub fn tree(snapshot: &Snapshot, options: &Options, canvas: &mut impl Canvas) {
         paths: &paths,
         glyphs,
         options,
+        counts: Counts::of(&index),
         left: options.max.unwrap_or(usize::MAX),
         hidden: 0,
         line: Line::default(),
@@ -79,6 +80,7 @@ pub(super) struct Tree<'a> {
     pub paths: &'a Paths,
     pub glyphs: &'static Glyphs,
     pub options: &'a Options,
+    pub counts: Counts,
     /// How many more groups of tasks may be shown, and how many tasks were not.
     pub left: usize,
     pub hidden: u64,
@@ -109,7 +111,8 @@ impl<'a> Tree<'a> {
         let mut roots: Vec<Vec<u32>> = vec![Vec::new(); snapshot.loops.len() + 1];
         for root in &forest.roots {
             let of = snapshot.tasks[*root as usize].event_loop;
-            let place = snapshot.loops.iter().position(|l| Some(l.id) == of).unwrap_or(snapshot.loops.len());
+            let place =
+                of.and_then(|id| self.index.event_loop(id)).map_or(snapshot.loops.len(), |p| p as usize);
             roots[place].push(*root);
         }
         for (event_loop, roots) in snapshot.loops.iter().zip(&roots) {
@@ -206,6 +209,26 @@ impl<'a> Tree<'a> {
             }
             self.end(canvas, "  ", 2);
         }
+    }
+}
+
+/// How many tasks are not done.
+pub(super) struct Counts {
+    pub all: u64,
+    /// By the place of the loop.
+    pub of_loop: Vec<u64>,
+}
+
+impl Counts {
+    fn of(index: &Index<'_>) -> Self {
+        let mut counts = Self { all: 0, of_loop: vec![0; index.snapshot.loops.len()] };
+        for task in index.snapshot.tasks.iter().filter(|t| t.state != TaskState::Done) {
+            counts.all += 1;
+            if let Some(place) = task.event_loop.and_then(|id| index.event_loop(id)) {
+                counts.of_loop[place as usize] += 1;
+            }
+        }
+        counts
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a task waits for, who holds it and what it holds, as sentences.
 
 use super::Role;
+use super::frames::telling;
 use super::glyphs::Glyphs;
-use super::index::{Index, telling};
 use super::line::Line;
 use super::paths::Paths;
 use super::units::{amount, number, seconds};
 use crate::frame::Frame;
+use crate::index::Index;
 use crate::snapshot::*;
 
 mod file;
@@ -55,7 +56,7 @@ impl Speaker<'_> {
             line.say("probably ");
         }
         self.target(line, wait);
-        if let Some(pool) = wait.wait.within.and_then(|id| self.index.resource(id)) {
+        if let Some(pool) = wait.wait.within.and_then(|id| self.index.get_resource(id)) {
             line.say(", of ");
             self.resource(line, pool, None);
         }
@@ -74,7 +75,7 @@ impl Speaker<'_> {
             Target::Tasks { pending, done, any } => {
                 self.tasks(line, wait, pending, *done, *any == Some(true));
             }
-            Target::Resource { id } => match self.index.resource(*id) {
+            Target::Resource { id } => match self.index.get_resource(*id) {
                 Some(resource) => self.resource_wait(line, wait, resource),
                 None => {
                     line.say("waits for ")
@@ -117,7 +118,8 @@ impl Speaker<'_> {
                 }
             }
             Target::Future { type_name, reach, .. } => {
-                line.say("waits for ").say(article(type_name)).put(Role::Resource, noun(type_name).as_ref());
+                let noun = noun(type_name);
+                line.say("waits for ").say(article(&noun)).put(Role::Resource, &noun);
                 match reach.as_ref().filter(|_| wait.many.is_empty()) {
                     Some(reach) => self.reach(line, reach, wait.by),
                     None => _ = line.say("; who completes it is not known"),
@@ -167,7 +169,7 @@ impl Speaker<'_> {
         queued_behind: Option<u32>,
         executor: Option<Id>,
     ) {
-        let executor = executor.and_then(|id| self.index.resource(id));
+        let executor = executor.and_then(|id| self.index.get_resource(id));
         if !wait.many.is_empty() || thread.is_none() {
             line.say(match (thread, &executor) {
                 (Some(_), _) => " in a thread",
@@ -180,6 +182,7 @@ impl Speaker<'_> {
                     line.say(" behind ").say(&amount(u64::from(before), "job"));
                 }
                 if let (Some(busy), Some(size)) = (executor.state.busy, executor.state.size)
+                    && size > 0
                     && i64::from(busy) >= size
                 {
                     line.say("; ").say(&all_busy(size));
@@ -190,7 +193,7 @@ impl Speaker<'_> {
         let Some(tid) = thread else { return };
         line.say(" in ");
         self.thread(line, tid);
-        if let Some(frame) = self.index.thread(tid).and_then(|t| telling(&t.stack)) {
+        if let Some(frame) = self.index.get_thread(tid).and_then(|t| telling(&t.stack)) {
             line.say(", which is ");
             self.at(line, frame);
         }
@@ -244,7 +247,7 @@ impl Speaker<'_> {
     /// `task pay-2`.
     pub(super) fn task(&self, line: &mut Line, id: Id) {
         line.say("task ");
-        match self.index.task(id) {
+        match self.index.get_task(id) {
             Some(task) => _ = line.put(Role::Task, &task.name),
             None => _ = line.show(Role::Task, id).say(" (not readable)"),
         }
@@ -253,7 +256,7 @@ impl Speaker<'_> {
     /// `thread worker-0 (4712)`.
     pub(super) fn thread(&self, line: &mut Line, tid: u32) {
         line.say("thread ");
-        match self.index.thread(tid) {
+        match self.index.get_thread(tid) {
             Some(thread) => {
                 _ = line.put(Role::Thread, &thread.name).say(" (").show(Role::Plain, tid).say(")")
             }
@@ -275,10 +278,11 @@ impl Speaker<'_> {
     }
 
     /// `bank.py:40`, where the function is known from the stack above.
-    pub(super) fn place(&self, line: &mut Line, frame: &Frame) {
-        if frame.line > 0 {
+    pub(super) fn place(&self, line: &mut Line, frame: &Frame, other_line: Option<u32>) {
+        let number = other_line.unwrap_or(frame.line);
+        if number > 0 {
             line.say(" at ").put(Role::Place, self.paths.short(frame));
-            line.put(Role::Place, ":").show(Role::Place, frame.line);
+            line.put(Role::Place, ":").show(Role::Place, number);
         }
     }
 
@@ -292,6 +296,7 @@ impl Speaker<'_> {
 fn all_busy(threads: i64) -> String {
     match threads {
         1 => "its only thread is busy".into(),
+        2 => "both its threads are busy".into(),
         n => format!("all its {} are busy", amount(n.unsigned_abs(), "thread")),
     }
 }

@@ -19,7 +19,7 @@ impl Tree<'_> {
         }
         self.end(canvas, "", 2);
 
-        let tasks = s.tasks.iter().filter(|t| t.state != TaskState::Done).count() as u64;
+        let tasks = self.counts.all;
         let line = &mut self.line;
         line.say("Python ").say(&s.process.python).say(", ");
         if s.process.asyncio {
@@ -47,12 +47,11 @@ impl Tree<'_> {
     /// `loop in MainThread (thread 4711, asyncio): idle, 12 tasks, 0 callbacks ready, next timer in 3.2 s`.
     pub(super) fn loop_line(&mut self, canvas: &mut impl Canvas, event_loop: &EventLoop) {
         canvas.end_line();
-        let s = self.index.snapshot;
         let line = &mut self.line;
         line.put(Role::Heading, "loop ");
         match event_loop.thread {
             Some(tid) => {
-                let name = self.index.thread(tid).map_or("a thread", |t| &t.name);
+                let name = self.index.get_thread(tid).map_or("a thread", |t| &t.name);
                 line.put(Role::Heading, "in ").put(Role::Thread, name);
                 line.say(&format!(" (thread {tid}, ")).say(&kind(&event_loop.kind)).say(")");
             }
@@ -77,9 +76,9 @@ impl Tree<'_> {
             LoopState::Closed => _ = line.put(Role::Alarm, "closed"),
             LoopState::Unknown => _ = line.put(Role::Alarm, "its state could not be read"),
         }
-        let tasks =
-            s.tasks.iter().filter(|t| t.event_loop == Some(event_loop.id) && t.state != TaskState::Done);
-        line.say(", ").say(&amount(tasks.count() as u64, "task"));
+        let place = self.index.event_loop(event_loop.id);
+        let tasks = place.and_then(|p| self.counts.of_loop.get(p as usize)).copied().unwrap_or(0);
+        line.say(", ").say(&amount(tasks, "task"));
         if event_loop.state == LoopState::Idle && event_loop.ready == Some(0) {
             line.say(", 0 ready");
         }

@@ -1,8 +1,9 @@
 //! Rings of tasks that wait for each other, drawn as rings.
 
-use super::super::index::telling;
+use super::super::frames::telling;
 use super::super::ring::{Member, Ring, holder_in};
 use super::*;
+use crate::frame::Frame;
 
 /// How many rings, and how many members of one, are drawn before the rest is counted.
 const MOST: usize = 12;
@@ -24,6 +25,7 @@ impl<'a> Tree<'a> {
         let s = self.index.snapshot;
         let waiting: Vec<usize> =
             (0..ring.members.len()).filter(|i| !matches!(ring.members[*i], Member::Resource(_))).collect();
+        let knot = ring.knot;
         let tasks = ring.members.iter().filter(|m| matches!(m, Member::Task(_))).count() as u64;
         let threads = waiting.len() as u64 - tasks;
         let who = match (tasks, threads) {
@@ -35,6 +37,11 @@ impl<'a> Tree<'a> {
             format!("a {} waits for itself", if tasks == 1 { "task" } else { "thread" })
         } else {
             format!("{who} wait for each other")
+        };
+        let what = if knot > waiting.len() {
+            format!("{knot} tasks and threads keep each other waiting, among them this ring")
+        } else {
+            what
         };
         let timeout = ring.members.iter().filter_map(|m| self.wait_of(*m)?.timeout_s).min_by(f64::total_cmp);
         self.line
@@ -67,30 +74,31 @@ impl<'a> Tree<'a> {
             }
             self.line.end(canvas, &self.page, [&format!("  {last}"), "     "], 2);
         }
-        // Who else suffers: those behind the ring's own locks.
-        let resources = ring.members.iter().filter_map(|m| match m {
-            Member::Resource(p) => s.resources.get(*p as usize),
-            _ => None,
-        });
-        let in_ring =
-            |id: &Id| self.index.position(*id).is_some_and(|p| ring.members.contains(&Member::Task(p)));
-        let victims: Vec<Id> =
-            resources.flat_map(|r| &r.waiters).filter(|id| !in_ring(id)).copied().collect();
+        let victims = &ring.behind;
         if !victims.is_empty() {
             let verb = if victims.len() == 1 { "waits" } else { "wait" };
             self.line.say(&format!("{} {verb} behind it: ", amount(victims.len() as u64, "more task")));
-            for (i, id) in victims.iter().take(5).enumerate() {
+            for (i, place) in victims.iter().take(5).enumerate() {
                 self.line.say(if i > 0 { ", " } else { "" });
-                match self.index.task(*id) {
-                    Some(task) => _ = self.line.put(Role::Task, &task.name),
-                    None => _ = self.line.show(Role::Task, id),
-                }
+                self.line.put(Role::Task, &s.tasks[*place as usize].name);
             }
             if victims.len() > 5 {
                 self.line.say(", ").say(self.glyphs.ellipsis);
             }
             self.end(canvas, "  ", 2);
         }
+    }
+
+    /// `, taken at bank.py:38 (transfer) by`; where the line of the `with` is not known, `, held at …`.
+    fn held(&mut self, held: &Holder) {
+        self.line.say(if held.trust == Trust::Guessed { ", probably " } else { ", " });
+        self.line.say(if held.taken_line.is_some() { "taken" } else { "held" });
+        if let Some(at) = &held.at {
+            self.line.say(" ");
+            let line = held.taken_line.unwrap_or(at.line);
+            self.speaker.at(&mut self.line, &Frame { line, ..at.clone() });
+        }
+        self.line.say(" by");
     }
 
     fn member(&mut self, member: Member) {
@@ -144,20 +152,13 @@ impl<'a> Tree<'a> {
                 let resource = &s.resources[p as usize];
                 self.line.say("for ");
                 self.speaker.resource(&mut self.line, resource, name);
-                let held = holder_in(self.index, p, holder);
-                match held {
-                    Some(held) if held.trust == Trust::Guessed => _ = self.line.say(", probably held"),
-                    Some(_) => _ = self.line.say(", held"),
-                    None => _ = self.line.say(", all of whose threads are busy"),
+                match holder_in(self.index, p, holder) {
+                    Some(held) => self.held(held),
+                    None if resource.kind == ResourceKind::Executor => {
+                        self.line.say(", all of whose threads are busy, one as");
+                    }
+                    None => _ = self.line.say(", where only others can help, such as"),
                 }
-                if let Some(frame) = held.and_then(|h| h.at.as_ref()) {
-                    self.line.say(" ");
-                    self.speaker.at(&mut self.line, frame);
-                }
-                if let Some(held) = held {
-                    self.speaker.taken(&mut self.line, held.taken_line, held.at.as_ref());
-                }
-                self.line.say(if held.is_some() { " by" } else { ", one in" });
             }
             Member::Task(_) => _ = self.line.say("for the result of"),
             Member::Thread(_) => _ = self.line.say("for a function that is executed in"),

@@ -1,7 +1,7 @@
 //! Which tasks are asked for.
 
 use super::super::forest::pending;
-use super::super::index::Index;
+use crate::index::Index;
 use crate::snapshot::{Id, Snapshot, Task};
 
 /// The tasks with this name or id.
@@ -35,10 +35,8 @@ pub(super) fn kept(index: &Index<'_>, pattern: &str) -> Vec<bool> {
             }
         }
     };
-    spread(&mut keep, &|task, todo| todo.extend(pending(task).iter().filter_map(|id| index.position(*id))));
-    spread(&mut keep, &|task, todo| {
-        todo.extend(task.awaited_by.iter().filter_map(|a| index.position(a.task)))
-    });
+    spread(&mut keep, &|task, todo| todo.extend(pending(task).iter().filter_map(|id| index.task(*id))));
+    spread(&mut keep, &|task, todo| todo.extend(task.awaited_by.iter().filter_map(|a| index.task(a.task))));
     keep
 }
 

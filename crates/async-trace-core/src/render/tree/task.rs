@@ -1,6 +1,6 @@
 //! One task, or many alike: its name, its stack, and sentences about it.
 
-use super::super::index::telling;
+use super::super::frames::telling;
 use super::super::shape::handling;
 use super::*;
 
@@ -126,7 +126,7 @@ impl Tree<'_> {
         for context in task.contexts.iter().filter(own).take(MOST_FACTS) {
             self.line.say(self.glyphs.bullet).say("inside ").put(Role::Resource, &noun(&context.type_name));
             if let Some(frame) = task.chain.get(context.frame as usize) {
-                self.speaker.place(&mut self.line, frame);
+                self.speaker.place(&mut self.line, frame, None);
             }
             self.end(canvas, body, 2);
         }

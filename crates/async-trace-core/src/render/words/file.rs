@@ -7,14 +7,13 @@ use crate::snapshot::{FileKind, OpenFile, Target, Verb};
 
 impl Speaker<'_> {
     pub(super) fn file_wait(&self, line: &mut Line, wait: &Wait<'_>, file: &OpenFile) {
-        let verb = match wait.wait.verb {
+        line.say(match wait.wait.verb {
             Verb::Read => "waits to read from ",
             Verb::Write => "waits to write to ",
-            Verb::Connect => "waits to connect by ",
+            Verb::Connect => "waits to connect to ",
             Verb::Accept => "waits for connections on ",
             _ => "waits for ",
-        };
-        line.say(verb);
+        });
         let others = wait
             .many
             .iter()
@@ -32,11 +31,26 @@ impl Speaker<'_> {
             line.say(")");
             return;
         }
-        self.file(line, file);
+        // Whoever connects or listens has one end only, and an address says it all.
+        let end = match wait.wait.verb {
+            Verb::Connect => file.peer.as_ref(),
+            Verb::Accept => file.local.as_ref(),
+            _ => None,
+        };
+        match end {
+            Some(end) => _ = line.put(Role::Resource, end),
+            None => self.ends(line, file),
+        }
+        descriptor(line, file);
     }
 
     /// `TCP 10.0.0.1:40112 → 10.0.0.2:5432 (fd 17)`.
     pub(in super::super) fn file(&self, line: &mut Line, file: &OpenFile) {
+        self.ends(line, file);
+        descriptor(line, file);
+    }
+
+    fn ends(&self, line: &mut Line, file: &OpenFile) {
         line.put(Role::Resource, noun(file.kind));
         match (&file.local, &file.peer) {
             (Some(local), Some(peer)) => {
@@ -45,14 +59,18 @@ impl Speaker<'_> {
             (Some(end), None) | (None, Some(end)) => _ = line.say(" ").put(Role::Resource, end),
             (None, None) => {}
         }
-        line.say(" (fd ").show(Role::Plain, file.fd);
-        match file.status.as_deref() {
-            None | Some("ESTABLISHED" | "LISTEN") => {}
-            Some("CLOSE_WAIT") => _ = line.say(", closed by the other end"),
-            Some(status) => _ = line.say(", ").say(status),
-        }
-        line.say(")");
     }
+}
+
+/// ` (fd 17, closed by the other end)`.
+fn descriptor(line: &mut Line, file: &OpenFile) {
+    line.say(" (fd ").show(Role::Plain, file.fd);
+    match file.status.as_deref() {
+        None | Some("ESTABLISHED" | "LISTEN") => {}
+        Some("CLOSE_WAIT") => _ = line.say(", closed by the other end"),
+        Some(status) => _ = line.say(", ").say(status),
+    }
+    line.say(")");
 }
 
 fn noun(kind: FileKind) -> &'static str {

@@ -60,12 +60,13 @@ impl Speaker<'_> {
                 _ => {}
             },
             ResourceKind::Pool => match (state.size, state.capacity) {
-                (Some(size), Some(all)) if all > 0 => _ = line.say(&format!(" ({size} of {all} in it)")),
-                (Some(size), _) => _ = line.say(&format!(" ({size} in it)")),
+                (Some(size), Some(all)) if all > 0 => _ = line.say(&format!(" (size {size} of {all})")),
+                (Some(size), _) => _ = line.say(&format!(" (size {size})")),
                 _ => {}
             },
             ResourceKind::Executor => {
                 if let (Some(busy), Some(size)) = (state.busy, state.size)
+                    && size > 0
                     && i64::from(busy) >= size
                 {
                     line.say("; ").say(&all_busy(size));
@@ -92,15 +93,16 @@ impl Speaker<'_> {
                 self.holder(line, one, asking);
             }
             many => {
-                let guessed = many.iter().any(|h| h.trust == Trust::Guessed);
-                line.say(if guessed { ", probably held by " } else { ", held by " });
-                line.say(&number(many.len() as u64)).say(": ");
+                let guessed = |h: &Holder| h.trust == Trust::Guessed;
+                let all_guessed = many.iter().all(guessed);
+                line.say(if all_guessed { ", probably held by " } else { ", held by " });
                 for (i, holder) in many.iter().take(NAMES).enumerate() {
-                    line.say(if i > 0 { "; " } else { "" });
+                    line.say(if i > 0 { ", " } else { "" });
+                    line.say(if guessed(holder) && !all_guessed { "probably " } else { "" });
                     self.holder(line, holder, asking);
                 }
                 if many.len() > NAMES {
-                    line.say(&format!("; and {} more", number((many.len() - NAMES) as u64)));
+                    line.say(&format!(" and {} more", number((many.len() - NAMES) as u64)));
                 }
             }
         }
@@ -111,29 +113,16 @@ impl Speaker<'_> {
             (Some(id), _) if Some(id) == asking => _ = line.put(Role::Alarm, "this task itself"),
             (Some(id), _) => {
                 self.task(line, id);
-                if let Some(Task { state: TaskState::Done, .. }) = self.index.task(id) {
-                    line.put(Role::Alarm, ", which is done");
+                if let Some(Task { state: TaskState::Done, .. }) = self.index.get_task(id) {
+                    line.put(Role::Alarm, " (which has ended)");
                 }
             }
             (None, Some(tid)) => self.thread(line, tid),
-            (None, None) => _ = line.say("code that is no living task"),
+            (None, None) => _ = line.say("code that no task runs any more,"),
         }
         if let Some(frame) = &holder.at {
             line.say(" ");
             self.at(line, frame);
-        }
-        self.taken(line, holder.taken_line, holder.at.as_ref());
-    }
-
-    /// `, taken at line 38`, where that is another line.
-    pub(in super::super) fn taken(
-        &self,
-        line: &mut Line,
-        taken: Option<u32>,
-        at: Option<&crate::frame::Frame>,
-    ) {
-        if let Some(taken) = taken.filter(|taken| at.is_none_or(|frame| frame.line != *taken)) {
-            line.say(&format!(", taken at line {taken}"));
         }
     }
 
@@ -147,15 +136,15 @@ impl Speaker<'_> {
     ) {
         line.say(if many { "each " } else { "" });
         line.say(if hold.trust == Trust::Guessed { "probably holds " } else { "holds " });
-        let Some(resource) = self.index.resource(hold.resource) else {
+        let Some(resource) = self.index.get_resource(hold.resource) else {
             line.put(Role::Resource, hold.name.as_deref().unwrap_or("something")).say(" (not readable)");
             return;
         };
         self.resource(line, resource, hold.name.as_deref());
         if let Some(frame) = stack.get(hold.frame as usize) {
-            self.place(line, frame);
+            line.say(if hold.taken_line.is_some() { ", taken" } else { "" });
+            self.place(line, frame, hold.taken_line);
         }
-        self.taken(line, hold.taken_line, stack.get(hold.frame as usize));
         let waiters = resource.waiters.len() as u64;
         match waiters {
             0 => {}

@@ -48,8 +48,8 @@ fn all_frames_in_ascii_with_threads() {
       echo               ws.py:12
       WebSocket.receive  aiohttp/web_ws.py:503
       DataQueue.read     aiohttp/streams.py:680
-      -> each waits to read from TCP connection 10.0.0.1:8080 (fd 30), timeout in 20
-        s
+      -> each waits to read from TCP connection 10.0.0.1:8080 (fd 30),
+        timeout in 20 s
 
     other threads
       thread asyncio_0 (4712) executes render for task report
@@ -78,9 +78,8 @@ fn one_task_with_all_that_it_has_to_do_with() {
       _ContextManagerMixin.__aenter__  asyncio/locks.py:15
       Lock.acquire                     asyncio/locks.py:114
       → waits for Lock self._token_refresh_lock, held by task refresh-loop at
-        app.py:38 (Stream.refresh_loop), taken at line 37
-      • holds Lock self._connect_lock at app.py:44, taken at line 42; 3 tasks wait
-        for it
+        app.py:38 (Stream.refresh_loop)
+      • holds Lock self._connect_lock, taken at app.py:42; 3 tasks wait for it
       • id 0x7f1000000300, runs in thread MainThread (4711)
 
     what it waits for, to the end
@@ -90,9 +89,8 @@ fn one_task_with_all_that_it_has_to_do_with() {
       Stream._do_refresh   app.py:32
       … 2 frames of asyncio
       → waits for Lock self._connect_lock, held by task reconnect at app.py:44
-        (Stream.reconnect), taken at line 42
-      • holds Lock self._token_refresh_lock at app.py:38, taken at line 37; 1 task
-        waits for it
+        (Stream.reconnect)
+      • holds Lock self._token_refresh_lock, taken at app.py:37; 1 task waits for it
 
     who else waits for it
 
@@ -105,13 +103,13 @@ fn one_task_with_all_that_it_has_to_do_with() {
       Stream.publish  app.py:49
       … 2 frames of asyncio
       → waits for Lock self._connect_lock, held by task reconnect at app.py:44
-        (Stream.reconnect), taken at line 42
+        (Stream.reconnect)
 
     task publish-2, waits
       Stream.publish  app.py:49
       … 2 frames of asyncio
       → waits for Lock self._connect_lock, held by task reconnect at app.py:44
-        (Stream.reconnect), taken at line 42
+        (Stream.reconnect)
     ");
 }
 
@@ -126,14 +124,13 @@ fn a_filter_keeps_those_around_what_it_selects() {
     DEADLOCK: 2 tasks wait for each other
       ┌▶ task refresh-loop
       │    waits at app.py:32 (Stream._do_refresh)
-      │    for Lock self._connect_lock, held at app.py:44 (Stream.reconnect), taken
-      │      at line 42 by
+      │    for Lock self._connect_lock, taken at app.py:42 (Stream.reconnect) by
       ├▶ task reconnect
       │    waits at app.py:44 (Stream.reconnect)
-      │    for Lock self._token_refresh_lock, held at app.py:38
-      │      (Stream.refresh_loop), taken at line 37 by
+      │    for Lock self._token_refresh_lock, taken at app.py:37
+      │      (Stream.refresh_loop) by
       └▶ task refresh-loop, the first one again
-      2 more tasks wait behind it: publish-1, publish-2
+      3 more tasks wait behind it: main, publish-1, publish-2
 
     loop in MainThread (thread 4711, asyncio): idle, 5 tasks, 0 ready
 
@@ -143,7 +140,7 @@ fn a_filter_keeps_those_around_what_it_selects() {
     └─ 2 tasks: publish-1, publish-2
          Stream.publish  app.py:49
          → each waits for Lock self._connect_lock, held by task reconnect at
-           app.py:44 (Stream.reconnect), taken at line 42
+           app.py:44 (Stream.reconnect)
     ");
 }
 

@@ -13,14 +13,13 @@ fn a_deadlock_is_drawn_as_a_ring() {
     DEADLOCK: 2 tasks wait for each other
       ┌▶ task refresh-loop
       │    waits at app.py:32 (Stream._do_refresh)
-      │    for Lock self._connect_lock, held at app.py:44 (Stream.reconnect), taken
-      │      at line 42 by
+      │    for Lock self._connect_lock, taken at app.py:42 (Stream.reconnect) by
       ├▶ task reconnect
       │    waits at app.py:44 (Stream.reconnect)
-      │    for Lock self._token_refresh_lock, held at app.py:38
-      │      (Stream.refresh_loop), taken at line 37 by
+      │    for Lock self._token_refresh_lock, taken at app.py:37
+      │      (Stream.refresh_loop) by
       └▶ task refresh-loop, the first one again
-      2 more tasks wait behind it: publish-1, publish-2
+      3 more tasks wait behind it: main, publish-1, publish-2
 
     loop in MainThread (thread 4711, asyncio): idle, 5 tasks, 0 ready
 
@@ -31,19 +30,18 @@ fn a_deadlock_is_drawn_as_a_ring() {
     │    Stream.refresh_loop  app.py:38
     │    Stream._do_refresh   app.py:32
     │    → waits for Lock self._connect_lock, held by task reconnect at app.py:44
-    │      (Stream.reconnect), taken at line 42
-    │    • holds Lock self._token_refresh_lock at app.py:38, taken at line 37; 1
-    │      task waits for it
+    │      (Stream.reconnect)
+    │    • holds Lock self._token_refresh_lock, taken at app.py:37; 1 task waits
+    │      for it
     ├─ task reconnect
     │    Stream.reconnect  app.py:44
     │    → waits for Lock self._token_refresh_lock, held by task refresh-loop at
-    │      app.py:38 (Stream.refresh_loop), taken at line 37
-    │    • holds Lock self._connect_lock at app.py:44, taken at line 42; 3 tasks
-    │      wait for it
+    │      app.py:38 (Stream.refresh_loop)
+    │    • holds Lock self._connect_lock, taken at app.py:42; 3 tasks wait for it
     └─ 2 tasks: publish-1, publish-2
          Stream.publish  app.py:49
          → each waits for Lock self._connect_lock, held by task reconnect at
-           app.py:44 (Stream.reconnect), taken at line 42
+           app.py:44 (Stream.reconnect)
     ");
 }
 
@@ -83,8 +81,8 @@ fn a_blocked_loop_shows_what_blocks_it_and_all_tasks() {
     10,000 tasks: ws-1, ws-2, ws-3, …
       echo  ws.py:12
       … 2 frames of aiohttp
-      → each waits to read from TCP connection 10.0.0.1:8080 (fd 30), timeout in 20
-        s
+      → each waits to read from TCP connection 10.0.0.1:8080 (fd 30),
+        timeout in 20 s
 
     other threads
       thread asyncio_0 (4712) executes render for task report
@@ -119,7 +117,7 @@ task request-a
     DEADLOCK: a task waits for itself
       ┌▶ task request-a
       │    waits at cache.py:24 (Cache.put)
-      │    for Lock self._lock, held at cache.py:20 (Cache.get), taken at line 18 by
+      │    for Lock self._lock, taken at cache.py:18 (Cache.get) by
       └▶ task request-a
 
     loop in MainThread (thread 4711, asyncio): idle, 1 task, 0 ready
@@ -129,8 +127,8 @@ task request-a
       Cache.get  cache.py:20
       Cache.put  cache.py:24
       → waits for Lock self._lock, held by this task itself at cache.py:20
-        (Cache.get), taken at line 18
-      • holds Lock self._lock at cache.py:20, taken at line 18; 1 task waits for it
+        (Cache.get)
+      • holds Lock self._lock, taken at cache.py:18; 1 task waits for it
     ");
 }
 
@@ -204,9 +202,9 @@ task holder
       │    cannot run: its loop's thread is blocked
       ├▶ thread MainThread (4711)
       │    waits at app.py:20 (TokenCache.get)
-      │    for threading.Lock self._lock, held at app.py:22 (TokenCache.get), taken
-      │      at line 20 by
+      │    for threading.Lock self._lock, taken at app.py:20 (TokenCache.get) by
       └▶ task holder, the first one again
+      1 more task waits behind it: taker
 
     loop in MainThread (thread 4711, asyncio): BUSY for 12 s, 2 tasks, 2 callbacks
       wait
@@ -216,7 +214,7 @@ task holder
         … 1 frame of asyncio
         TokenCache.get  app.py:20
         → waits for threading.Lock self._lock, held by task holder at app.py:22
-          (TokenCache.get), taken at line 20
+          (TokenCache.get)
 
     task taker, runs now
       TokenCache.get  app.py:20
@@ -225,8 +223,7 @@ task holder
       TokenCache.get  app.py:22
       fetch           app.py:12
       → sleeps; its timer is 3.0 s overdue
-      • holds threading.Lock self._lock at app.py:22, taken at line 20; 1 thread
-        waits for it
+      • holds threading.Lock self._lock, taken at app.py:20; 1 thread waits for it
     ");
 }
 
@@ -278,7 +275,7 @@ task other-user
        │  → waits for task loader
        └─ task loader
             load  app.py:80
-            → sleeps for another 2.2 s
+            → sleeps for another 2.3 s
 
     task other-user
     │  use  app.py:70
@@ -397,9 +394,9 @@ task worker-3
     5 tasks: request-1, request-2, request-3, …
       handle  app.py:10
       … 1 frame of asyncpg
-      → each waits for asyncpg Pool self.pool (3 of 3 in it), probably held by 3:
-        task worker-1 at app.py:30 (work); task worker-2 at app.py:31 (work); task
-        worker-3 at app.py:44 (audit), timeout in 30 s
+      → each waits for asyncpg Pool self.pool (size 3 of 3), held by task
+        worker-1 at app.py:30 (work), task worker-2 at app.py:31 (work), probably
+        task worker-3 at app.py:44 (audit), timeout in 30 s
 
     task worker-1
       work  app.py:30
@@ -415,7 +412,7 @@ task worker-3
 
     task worker-3
       audit  app.py:44
-      → waits for an Future; who completes it is not known
+      → waits for a Future; who completes it is not known
       • probably holds asyncpg Pool self.pool at app.py:44; 5 tasks wait for it
     ");
 }
@@ -461,7 +458,7 @@ task resolve
     task resolve
       connect  app.py:40
       → waits for getaddrinfo, queued in ThreadPoolExecutor loop.default_executor
-        behind 2 jobs; all its 2 threads are busy
+        behind 2 jobs; both its threads are busy
 
     other threads
       thread asyncio_0 (4712) executes copy for task copy-1
@@ -505,8 +502,8 @@ task b loop third
     Python 3.13.1, 2 tasks, 4 loops, 3 threads; read while it ran
     files are below /srv/app
 
-    loop in MainThread (thread 7, asyncio): idle, 1 task, 0 ready, next timer in 3.2
-      s
+    loop in MainThread (thread 7, asyncio): idle, 1 task, 0 ready, next timer in
+      3.2 s
 
     task a
       a  app.py:2
@@ -523,7 +520,7 @@ task b loop third
 
     task b
       b  app.py:3
-      → waits for an Future; who completes it is not known
+      → waits for a Future; who completes it is not known
 
     loop in late (thread 9, asyncio): asleep although 2 callbacks are ready, 0 tasks
     ");
