@@ -150,6 +150,7 @@ def cut_off(exception):
     if not isinstance(exception, (asyncio.TimeoutError, TimeoutError, asyncio.CancelledError)):
         return []
     best, seen, todo = [], set(), [exception]
+    cancelled = False
     while todo and len(seen) < 50:
         error = todo.pop()
         if error is None or id(error) in seen:
@@ -157,12 +158,13 @@ def cut_off(exception):
         seen.add(id(error))
         todo += [error.__cause__, error.__context__]
         if isinstance(error, asyncio.CancelledError):
+            cancelled = True
             frames = _traceback_frames(error.__traceback__)
             if len(frames) > len(best):
                 best = frames
     # What ran in a task of its own (wait_for, until 3.11) was awaited by the code that catches.
     caught = _traceback_frames(exception.__traceback__)
-    if best and caught and best[-1]["name"] != caught[-1]["name"]:
+    if cancelled and caught and (not best or best[-1]["name"] != caught[-1]["name"]):
         best += [dict(frame, indent=len(best) + depth) for depth, frame in enumerate(caught)]
     return best
 

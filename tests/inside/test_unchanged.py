@@ -179,4 +179,4 @@ def test_an_unknown_layout_is_refused(execute, interpreter):
     done = execute(interpreter.path, program)
     first, *rest = done.stdout.splitlines()
     assert first == "async-trace cannot trace this interpreter: frames lie differently in this build of Python"
-    assert rest == ["↑ main() at line 14 [app.py]", "  ↑ Task-1"]
+    assert rest == ["↑ main() at line 13 [app.py]", "  ↑ Task-1"]
