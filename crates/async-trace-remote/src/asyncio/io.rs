@@ -154,10 +154,18 @@ fn add_protocol(reader: &Reader<'_>, protocol: Addr, fd: i32, files: &mut Files)
     Ok(())
 }
 
-/// uvloop's transports by descriptor, from the loop's `WeakValueDictionary`.
+/// uvloop's transports by descriptor, from the loop's `WeakValueDictionary`, and its polls of plain
+/// sockets, from a dict {fd: UVPoll}.
 fn uvloop(reader: &Reader<'_>, event_loop: Addr, files: &mut Files) -> Read<()> {
     for word in reader.pointers(event_loop + 16, 32)? {
-        if !reader.is_object(word) || reader.type_of(word)?.short_name() != "WeakValueDictionary" {
+        if !reader.is_object(word) {
+            continue;
+        }
+        if reader.kind_of(word)? == Kind::Dict {
+            polls(reader, word, files)?;
+            continue;
+        }
+        if reader.type_of(word)?.short_name() != "WeakValueDictionary" {
             continue;
         }
         let Some(data) = reader.attr(word, "data")? else { continue };
@@ -177,6 +185,32 @@ fn uvloop(reader: &Reader<'_>, event_loop: Addr, files: &mut Files) -> Read<()> 
                     files.by_object.insert(field, fd);
                 } else if of.kind == Kind::Other && !of.name.starts_with("uvloop.loop.") && of.is_heap() {
                     add_protocol(reader, field, fd, files)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The futures of `sock_recv` and its kin: arguments of the handles that a `UVPoll` will call.
+fn polls(reader: &Reader<'_>, dict: Addr, files: &mut Files) -> Read<()> {
+    let is = |object: Addr, name: &str| {
+        reader.is_object(object) && reader.type_of(object).is_ok_and(|of| &*of.name == name)
+    };
+    for (fd, poll) in reader.dict(dict)?.into_iter().take(MAX_FILES) {
+        if !is(poll, "uvloop.loop.UVPoll") {
+            return Ok(());
+        }
+        let fd = i32::try_from(reader.int(fd)?).unwrap_or(-1);
+        let size = reader.type_of(poll)?.basicsize.min(MAX_PROTOCOL);
+        for handle in reader.pointers(poll + 16, size.saturating_sub(16) / 8)? {
+            if !is(handle, "uvloop.loop.Handle") {
+                continue;
+            }
+            // cdef class Handle: arg1 to arg4 from +72 on.
+            for argument in reader.pointers(handle + 72, 4)? {
+                if reader.is_object(argument) && reader.kind_of(argument) == Ok(Kind::Future) {
+                    files.by_object.insert(argument, fd);
                 }
             }
         }

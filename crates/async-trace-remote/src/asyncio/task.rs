@@ -6,7 +6,7 @@ use super::{hold, wait};
 use crate::cpython::frame::Frame as PyFrame;
 use crate::cpython::object::{Kind, Read, Reader, Torn, word};
 use crate::memory::addr::Addr;
-use async_trace_core::frame::{Frame, FrameKind, Origin};
+use async_trace_core::frame::{Frame, FrameKind};
 use async_trace_core::snapshot::{Creation, CreationSource, ProblemCode, TaskState};
 use async_trace_core::text::Text;
 use std::sync::Arc;
@@ -263,10 +263,6 @@ fn creation(session: &Session<'_>, summary: Addr) -> Read<Option<Creation>> {
             source: None,
             locals: Vec::new(),
         });
-    }
-    // The last entries are asyncio's own: what the user wrote comes before.
-    while stack.last().is_some_and(|frame| frame.origin == Origin::Stdlib) {
-        stack.pop();
     }
     Ok(Some(Creation { stack: stack.into(), kept_by: CreationSource::DebugMode, task: None }))
 }
