@@ -350,6 +350,15 @@ impl Assembly<'_, '_> {
                     .collect();
                 waiters.sort_by_key(|task| place.get(task).copied().unwrap_or(usize::MAX));
             }
+            if found.kind == ResourceKind::Executor {
+                // Those whose job runs come before those whose job is queued.
+                waiters.sort_by_key(|id| match walked.task(Addr(id.0)).and_then(|task| task.wait.as_ref()) {
+                    Some(Wait { on: On::Job(future), .. }) => {
+                        walked.executors.jobs.get(future).and_then(|job| job.queued)
+                    }
+                    _ => None,
+                });
+            }
             let mut seen = FxHashSet::default();
             waiters.retain(|task| seen.insert(*task));
             let mut holders = self.holders.remove(&found.addr).unwrap_or_default();
