@@ -42,3 +42,12 @@ fn man_page_and_completions_can_be_made() {
         assert!(run.status.success() && run.stdout.len() > 500, "{what}");
     }
 }
+
+#[test]
+fn the_example_in_the_docs_is_a_snapshot_to_the_last_field() {
+    let page = include_str!("../../../docs/json.md");
+    let example = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let written: serde_json::Value = serde_json::from_str(example).unwrap();
+    let snapshot: async_trace_core::Snapshot = serde_json::from_str(example).unwrap();
+    assert_eq!(serde_json::to_value(&snapshot).unwrap(), written);
+}

@@ -12,7 +12,9 @@ pub(super) struct Paths {
 
 impl Paths {
     pub(super) fn of(snapshot: &Snapshot) -> Self {
-        let stacks = snapshot.tasks.iter().map(|t| &t.chain).chain(snapshot.threads.iter().map(|t| &t.stack));
+        let stacks = snapshot.tasks.iter().map(|t| &*t.chain);
+        let stacks = stacks.chain(snapshot.threads.iter().map(|t| &*t.stack));
+        let stacks = stacks.chain(snapshot.coroutines.iter().map(|c| std::slice::from_ref(&c.defined)));
         let (mut chains, mut files) = (FxHashSet::default(), FxHashSet::default());
         let mut base: Option<&str> = None;
         for stack in stacks.filter(|s| chains.insert(s.as_ptr())) {

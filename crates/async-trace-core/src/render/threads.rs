@@ -117,13 +117,7 @@ impl Tree<'_> {
             (ThreadState::Stopped, _) => {
                 line.put(Role::Alarm, "is stopped").say(" by a signal or a debugger");
             }
-            (_, Some(call)) => {
-                line.say("is in the system call ").put(Role::Resource, &call.name);
-                if let Some(file) = &call.file {
-                    line.say(" on ");
-                    self.speaker.file(line, file);
-                }
-            }
+            (_, Some(call)) => self.speaker.syscall(line, call),
             _ => return false,
         }
         true

@@ -19,6 +19,7 @@ mod rings;
 mod select;
 mod task;
 
+pub use header::command;
 pub use select::{named, selected};
 
 /// What to show, and how wide.
@@ -68,6 +69,7 @@ pub fn tree(snapshot: &Snapshot, options: &Options, canvas: &mut impl Canvas) {
         tree.rings(canvas);
         tree.loops(canvas);
         tree.threads(canvas);
+        tree.never_started(canvas);
     }
     tree.problems(canvas);
 }
@@ -190,6 +192,46 @@ impl<'a> Tree<'a> {
         (format!("{}{glyph}", branch.prefix), format!("{}{bar}", branch.prefix))
     }
 
+    /// Coroutines that were created and never awaited, by function.
+    fn never_started(&mut self, canvas: &mut impl Canvas) {
+        let coroutines = &self.index.snapshot.coroutines;
+        let mut groups: Vec<(&UnstartedCoroutine, u64)> = Vec::new();
+        for coroutine in coroutines {
+            let site = |c: &UnstartedCoroutine| c.created.as_ref().and_then(|c| c.stack.last().cloned());
+            let alike = |known: &UnstartedCoroutine| {
+                known.defined == coroutine.defined
+                    && known.kept_by == coroutine.kept_by
+                    && site(known) == site(coroutine)
+            };
+            match groups.iter_mut().find(|(known, _)| alike(known)) {
+                Some((_, count)) => *count += 1,
+                None => groups.push((coroutine, 1)),
+            }
+        }
+        if groups.is_empty() {
+            return;
+        }
+        canvas.end_line();
+        self.line.put(Role::Heading, "coroutines that were never started");
+        self.end(canvas, "", 2);
+        for (coroutine, count) in groups {
+            self.line.put(Role::Function, &coroutine.defined.function);
+            if count > 1 {
+                self.line.put(Role::Alarm, &format!(" ({} times)", number(count)));
+            }
+            self.line.say(", defined");
+            self.speaker.place(&mut self.line, &coroutine.defined, None);
+            if let Some(frame) = coroutine.created.as_ref().and_then(|c| frames::telling(&c.stack)) {
+                self.line.say(", created ");
+                self.speaker.at(&mut self.line, frame);
+            }
+            if let Some(kept_by) = &coroutine.kept_by {
+                self.line.say(", kept by ").say(kept_by);
+            }
+            self.end(canvas, "  ", 2);
+        }
+    }
+
     fn problems(&mut self, canvas: &mut impl Canvas) {
         let problems = &self.index.snapshot.problems;
         if problems.is_empty() {
@@ -200,7 +242,10 @@ impl<'a> Tree<'a> {
         self.end(canvas, "", 2);
         for problem in problems {
             self.line.put(Role::Alarm, &problem.message);
-            if problem.count > 1 {
+            // Some say the number themselves.
+            let said =
+                problem.message.split(|c: char| !c.is_ascii_digit()).any(|n| n == problem.count.to_string());
+            if problem.count > 1 && !said {
                 self.line.say(&format!(" ({} times)", number(problem.count)));
             }
             if let Some(id) = problem.task {

@@ -12,6 +12,7 @@ use crate::snapshot::*;
 
 mod file;
 mod resource;
+mod syscall;
 
 pub(super) use resource::noun;
 
@@ -98,6 +99,11 @@ impl Speaker<'_> {
                 }
             }
             Target::File { file } => self.file_wait(line, wait, file),
+            // Not a thread pool's: it may be `asyncio.run_coroutine_threadsafe`.
+            Target::Job { thread: None, function: None, executor: None, .. } => {
+                line.say("waits for a ").put(Role::Resource, "concurrent Future");
+                line.say("; who completes it is not known");
+            }
             Target::Job { thread, queued_behind, function, executor, .. } => {
                 line.say("waits for ");
                 line.put(Role::Function, function.as_deref().unwrap_or("a function"));
@@ -119,7 +125,11 @@ impl Speaker<'_> {
             }
             Target::Future { type_name, reach, .. } => {
                 let noun = noun(type_name);
-                line.say("waits for ").say(article(&noun)).put(Role::Resource, &noun);
+                line.say("waits for ");
+                match &wait.wait.name {
+                    Some(name) => _ = line.put(Role::Resource, &noun).say(" ").put(Role::Resource, name),
+                    None => _ = line.say(article(&noun)).put(Role::Resource, &noun),
+                }
                 match reach.as_ref().filter(|_| wait.many.is_empty()) {
                     Some(reach) => self.reach(line, reach, wait.by),
                     None => _ = line.say("; who completes it is not known"),
@@ -206,11 +216,8 @@ impl Speaker<'_> {
             (ThreadState::Stopped, _) => _ = line.say(", which is ").put(Role::Alarm, "stopped"),
             (ThreadState::Running, None) => _ = line.say(", which runs"),
             (_, Some(call)) => {
-                line.say(", which is in the system call ").put(Role::Resource, &call.name);
-                if let Some(file) = &call.file {
-                    line.say(" on ");
-                    self.file(line, file);
-                }
+                line.say(", which ");
+                self.syscall(line, call);
             }
             _ => {}
         }

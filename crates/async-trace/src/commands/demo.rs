@@ -102,8 +102,13 @@ fn visit(paper: &mut Paper<'_>, request: &str, answer: Option<&str>, remark: &st
 /// busy machine it may take a moment.
 fn read_when_stuck(pid: u32, customers: usize) -> Result<Snapshot> {
     let begin = Instant::now();
+    // The shop is ours: it may stand still a little longer on a slow machine.
+    let options = async_trace_remote::Options {
+        pause_budget: Duration::from_millis(200),
+        ..async_trace_remote::Options::default()
+    };
     loop {
-        let snapshot = async_trace_remote::capture(pid, &async_trace_remote::Options::default())?;
+        let snapshot = async_trace_remote::capture(pid, &options)?;
         let waits = |t: &&async_trace_core::snapshot::Task| {
             let wait = t.waits_for.as_ref();
             wait.is_some_and(|w| w.verb == Verb::Acquire && matches!(w.target, Target::Resource { .. }))

@@ -10,6 +10,7 @@
 use crate::args::PsArguments;
 use crate::output::Output;
 use crate::{Outcome, Result};
+use async_trace_core::render::tree::command;
 use async_trace_core::render::{Role, Table, units};
 use async_trace_core::snapshot::{EventLoop, LoopState, SCHEMA, Snapshot, TaskState};
 use async_trace_remote::discover::{Found, python_processes};
@@ -90,10 +91,10 @@ impl Process {
     }
 
     fn command(&self) -> String {
-        if self.found.command.is_empty() {
-            self.found.executable.clone()
-        } else {
-            self.found.command.join(" ")
+        match &self.read {
+            Ok(snapshot) => command(&snapshot.process),
+            Err(_) if self.found.command.is_empty() => self.found.executable.clone(),
+            Err(_) => self.found.command.join(" "),
         }
     }
 

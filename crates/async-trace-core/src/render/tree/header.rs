@@ -11,8 +11,7 @@ impl Tree<'_> {
             0 => _ = self.line.put(Role::Heading, "process"),
             pid => _ = self.line.put(Role::Heading, "process ").show(Role::Heading, pid),
         }
-        let command = s.process.command.iter().map(|a| &**a).collect::<Vec<_>>().join(" ");
-        let command = if command.is_empty() { s.process.executable.to_string() } else { command };
+        let command = command(&s.process);
         if !command.is_empty() {
             let room = self.page.room(17).unwrap_or(400);
             self.line.say(": ").say(&shorten(&command, room, self.glyphs.ellipsis));
@@ -98,6 +97,15 @@ impl Tree<'_> {
         }
         self.end(canvas, "", 2);
     }
+}
+
+/// The command line, without the directory of its interpreter.
+#[must_use]
+pub fn command(process: &Process) -> String {
+    let mut words = process.command.iter().map(|word| &**word);
+    let program = words.next().unwrap_or(&process.executable);
+    let program = program.rsplit('/').next().unwrap_or(program);
+    std::iter::once(program).chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn are(callbacks: u64) -> String {

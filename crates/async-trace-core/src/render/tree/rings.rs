@@ -2,6 +2,7 @@
 
 use super::super::frames::telling;
 use super::super::ring::{Member, Ring, holder_in};
+use super::task::names_of;
 use super::*;
 use crate::frame::Frame;
 
@@ -78,13 +79,8 @@ impl<'a> Tree<'a> {
         if !victims.is_empty() {
             let verb = if victims.len() == 1 { "waits" } else { "wait" };
             self.line.say(&format!("{} {verb} behind it: ", amount(victims.len() as u64, "more task")));
-            for (i, place) in victims.iter().take(5).enumerate() {
-                self.line.say(if i > 0 { ", " } else { "" });
-                self.line.put(Role::Task, &s.tasks[*place as usize].name);
-            }
-            if victims.len() > 5 {
-                self.line.say(", ").say(self.glyphs.ellipsis);
-            }
+            let names = victims.iter().map(|place| &*s.tasks[*place as usize].name);
+            names_of(&mut self.line, names, 5, self.glyphs.ellipsis);
             self.end(canvas, "  ", 2);
         }
     }

@@ -33,12 +33,8 @@ impl Tree<'_> {
             line.say("task ").put(Role::Task, &task.name);
         } else {
             line.put(Role::Heading, &amount(members.len() as u64, "task")).say(": ");
-            for (i, member) in members.iter().take(3).enumerate() {
-                line.say(if i > 0 { ", " } else { "" }).put(Role::Task, &tasks[*member as usize].name);
-            }
-            if members.len() > 3 {
-                line.say(", ").say(self.glyphs.ellipsis);
-            }
+            let names = members.iter().map(|member| &*tasks[*member as usize].name);
+            names_of(line, names, 3, self.glyphs.ellipsis);
         }
         if let Some(type_name) = &task.type_name {
             line.say(" (").say(&noun(type_name)).say(")");
@@ -123,7 +119,8 @@ impl Tree<'_> {
             let frame = task.chain.get(c.frame as usize);
             self.options.all_frames || frame.is_some_and(|f| f.origin == crate::frame::Origin::Own)
         };
-        for context in task.contexts.iter().filter(own).take(MOST_FACTS) {
+        let said = |c: &&Context| !matches!(&*noun(&c.type_name), "Timeout" | "TaskGroup");
+        for context in task.contexts.iter().filter(own).filter(said).take(MOST_FACTS) {
             self.line.say(self.glyphs.bullet).say("inside ").put(Role::Resource, &noun(&context.type_name));
             if let Some(frame) = task.chain.get(context.frame as usize) {
                 self.speaker.place(&mut self.line, frame, None);
@@ -186,6 +183,28 @@ impl Tree<'_> {
             self.line.say(&format!("{} {more}, shown elsewhere", self.glyphs.ellipsis));
             self.line.end(canvas, &self.page, [head, below], 2);
         }
+    }
+}
+
+/// `a, b, c, …`; a name that many have is said once.
+pub(super) fn names_of<'a>(
+    line: &mut Line,
+    names: impl Iterator<Item = &'a str>,
+    most: usize,
+    ellipsis: &str,
+) {
+    let mut said: Vec<&str> = Vec::with_capacity(most);
+    for name in names {
+        if said.contains(&name) {
+            continue;
+        }
+        line.say(if said.is_empty() { "" } else { ", " });
+        if said.len() == most {
+            line.say(ellipsis);
+            return;
+        }
+        line.put(Role::Task, name);
+        said.push(name);
     }
 }
 

@@ -27,8 +27,8 @@ fn all_frames_in_ascii_with_threads() {
         get                        requests/api.py:73
         Session.request            requests/sessions.py:589
         SSLSocket.read             ssl.py:1106
-        -> is in the system call recvfrom on TCP connection 10.0.0.1:40112 ->
-          10.0.0.2:443 (fd 17)
+        -> reads (recvfrom) from TCP connection 10.0.0.1:40112 -> 10.0.0.2:443 (fd
+          17)
 
     task handler-7, runs now
       handle  web.py:31

@@ -62,8 +62,7 @@ fn a_blocked_loop_shows_what_blocks_it_and_all_tasks() {
         price           prices.py:14
         … 2 frames of requests
         SSLSocket.read  ssl.py:1106
-        → is in the system call recvfrom on TCP connection 10.0.0.1:40112 →
-          10.0.0.2:443 (fd 17)
+        → reads (recvfrom) from TCP connection 10.0.0.1:40112 → 10.0.0.2:443 (fd 17)
 
     task handler-7, runs now
       handle  web.py:31
@@ -464,15 +463,15 @@ task resolve
       thread asyncio_0 (4712) executes copy for task copy-1
         … 1 frame of concurrent.futures
         copy  app.py:14
-        → is in the system call read on file /srv/data/big.bin (fd 12)
+        → reads (read) from file /srv/data/big.bin (fd 12)
       thread asyncio_1 (4713) executes copy for task copy-2
         … 1 frame of concurrent.futures
         copy  app.py:14
-        → is in the system call read on file /srv/data/big.bin (fd 13)
+        → reads (read) from file /srv/data/big.bin (fd 13)
       thread kafka-poll (4720)
         Thread.run   threading.py:1010
         Client.poll  kafka/client.py:601
-        → is in the system call epoll_wait
+        → waits for something to happen (epoll_wait)
     ");
 }
 
@@ -578,5 +577,25 @@ problem budget 1 \"bad \x1b name\"
 
     what could not be read
       bad \x1b name
+    ");
+}
+
+#[test]
+fn coroutines_that_nobody_awaited() {
+    let text = "
+unstarted send_mail app.py:12 kept \"list of Outbox\"
+  created main app.py:7 origin
+unstarted send_mail app.py:12 kept \"list of Outbox\"
+  created main app.py:7 origin
+unstarted log app.py:20
+";
+    assert_snapshot!(shown(text, &narrow()), @"
+    process 4711: python3 app.py
+    Python 3.11.7, 0 tasks, 0 loops, 0 threads; paused 3.1 ms
+
+    coroutines that were never started
+      send_mail (2 times), defined at /srv/app/app.py:12, created at
+        /srv/app/app.py:7 (main), kept by list of Outbox
+      log, defined at /srv/app/app.py:20
     ");
 }

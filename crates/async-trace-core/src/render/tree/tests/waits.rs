@@ -80,7 +80,7 @@ fn work_elsewhere() {
     assert_snapshot!(says("executor e 1/1 busy 1", "call job work queued 3 on e"), @"waits for work, queued in ThreadPoolExecutor e behind 3 jobs; its only thread is busy");
     assert_snapshot!(says("executor e 0/4 busy 0", "call job work queued 0 on e"), @"waits for work, queued in ThreadPoolExecutor e");
     assert_snapshot!(says("", "wait child 99 \"sleep 60\""), @"waits for child process 99 (sleep 60)");
-    assert_snapshot!(says("", "wait child 99 make sleeping syscall write pipe 1 end 7 unserved"), @"waits for child process 99 (make), which is in the system call write on pipe (fd 1); nobody serves our end of it (fd 7)");
+    assert_snapshot!(says("", "wait child 99 make sleeping syscall write pipe 1 end 7 unserved"), @"waits for child process 99 (make), which writes (write) to pipe (fd 1); nobody serves our end of it (fd 7)");
 }
 
 #[test]
