@@ -64,7 +64,7 @@ def dump(pid, *args):
     return result.stdout
 
 
-ERROR = re.compile(r"\Aerror: (?P<error>[^\n]+)\n  hint: (?P<hint>[^\n]+) \[(?P<code>[a-z-]+)\]\n\Z")
+ERROR = re.compile(r"\Aerror: (?P<error>[^\n]+) \[(?P<code>[a-z-]+)\]\nhint: (?P<hint>[^\n]+)\n\Z")
 
 
 def failure(*args, **kwargs):
