@@ -24,7 +24,7 @@ async def consume(jobs):
 
 async def main():
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    await asyncio.open_connection(*server.sockets[0].getsockname())
+    quiet_client = await asyncio.open_connection(*server.sockets[0].getsockname())
     keep = [
         asyncio.create_task(housekeeping(), name="housekeeping"),
         asyncio.create_task(consume(asyncio.Queue()), name="consumer"),
@@ -33,6 +33,7 @@ async def main():
     async with server:
         await server.serve_forever()
     await asyncio.wait(keep)
+    quiet_client[1].close()
 
 
 _stage.run(main)

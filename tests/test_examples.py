@@ -24,6 +24,9 @@ COMPUTING = {"blocked_loop_cpu"}
 # These change from one moment to the next: no two outputs are equal. Other tests read them.
 CHANGING = {"busy_server", "task_flood"}
 
+# So wide that no line is wrapped: where a line breaks would depend on how long a process id is.
+WIDE = 300
+
 NAMES = sorted(path.stem for path in EXAMPLES.glob("[a-z]*.py"))
 
 
@@ -51,10 +54,11 @@ def normalised(text, program, interpreter):
     """The output without what differs from run to run: ids, ports, times, places, patch versions."""
     out = []
     prefix = os.path.dirname(os.path.dirname(os.path.realpath(interpreter.path)))
-    text = text.replace(f"{EXAMPLES}/", "").replace(prefix, "PREFIX").replace(interpreter.path, "PYTHON")
-    text = re.sub(r"\S*/\.cache/uvloop-[\d.]+/bin/python\S*", "PYTHON", text)
-    text = text.replace(interpreter.version, interpreter.minor)
+    text = text.replace(prefix, "PREFIX").replace(str(EXAMPLES), "EXAMPLES")
     text = re.sub(rf"\b{program.pid}\b", "PID", text)
+    text = re.sub(r"\Aprocess PID: .*", "process PID: COMMAND", text)
+    text = text.replace(f"Python {interpreter.version}", "Python VERSION")
+    text = re.sub(r"\(thread PID, (asyncio|uvloop)\)", "(thread PID, KIND)", text)
     for line in text.splitlines():
         line = re.sub(r"0x[0-9a-f]{6,}", "0xADDRESS", line)
         line = re.sub(r"\b(tid|pid|process) \d+", r"\1 N", line)
@@ -68,7 +72,7 @@ def normalised(text, program, interpreter):
 def output_of(name, interpreter, loop):
     """The normalised output of `dump` for one example."""
     with start(name, interpreter, loop) as program:
-        return normalised(tool.dump(program.pid), program, interpreter)
+        return normalised(tool.dump(program.pid, columns=WIDE), program, interpreter)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in CHANGING])
@@ -77,6 +81,20 @@ def test_example_prints_what_is_expected(name, interpreter, loop, request):
         pytest.skip("the expected outputs are being written")
     text = (EXPECTED / f"{name}.txt").read_text()
     assert output_of(name, interpreter, loop) == golden.select(text, (interpreter.minor, loop))
+
+
+@pytest.mark.minors("3.13")
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in CHANGING])
+def test_80_columns_are_kept_and_say_the_same(name, interpreter):
+    with start(name, interpreter, "asyncio") as program:
+        narrow, wide = (tool.dump(program.pid, columns=columns) for columns in (80, WIDE))
+    assert [line for line in narrow.splitlines() if len(line) > 80] == []
+
+    def words(text):
+        text = normalised(re.sub(r"\s*\n[\s│]*", "\n", text), program, interpreter)
+        return re.sub(r"[\s│├└─┌┐▶]+", " ", text)
+
+    assert words(narrow.partition("\n")[2]) == words(wide.partition("\n")[2])
 
 
 def test_update_expected_outputs(request):

@@ -56,15 +56,15 @@ def snapshot(pid, *args):
     return json.loads(result.stdout)
 
 
-def dump(pid, *args):
+def dump(pid, *args, columns=80):
     """The text of `dump PID`; anything but a clean success fails the test."""
-    result = run("dump", pid, "--color", "never", *UNHURRIED, *args)
+    result = run("dump", pid, "--color", "never", *UNHURRIED, *args, env={"COLUMNS": str(columns)})
     assert result.returncode == 0, f"exit {result.returncode}: {result.stderr}"
     assert result.stderr == ""
     return result.stdout
 
 
-ERROR = re.compile(r"\Aerror: (?P<error>[^\n]+)\n  hint: (?P<hint>[^\n]+) \[(?P<code>[a-z-]+)\]\n\Z")
+ERROR = re.compile(r"\Aerror: (?P<error>[^\n]+) \[(?P<code>[a-z-]+)\]\nhint: (?P<hint>[^\n]+)\n\Z")
 
 
 def failure(*args, **kwargs):
