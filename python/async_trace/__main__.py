@@ -30,16 +30,18 @@ def _run(command):
     if command[:1] == ["--"]:
         command = command[1:]
     if not command:
-        print("error: there is no command to run", file=sys.stderr)
-        print("hint: async-trace run -- python server.py", file=sys.stderr)
-        return 2
+        return _fail("there is no command to run", "no-command")
     environment = traced_environment(os.environ)
     try:
         os.execvpe(command[0], command, environment)
     except OSError as error:
-        print(f"error: {command[0]} cannot be started: {error.strerror}", file=sys.stderr)
-        print("hint: give the command as in a shell: async-trace run -- python server.py", file=sys.stderr)
-        return 2
+        return _fail(f"{command[0]} cannot be started: {error.strerror}", "command-not-started")
+
+
+def _fail(what, code):
+    print(f"error: {what} [{code}]", file=sys.stderr)
+    print("hint: give the command as in a shell: async-trace run -- python server.py", file=sys.stderr)
+    return 2
 
 
 def traced_environment(environment):

@@ -40,35 +40,3 @@ def enable_or_warn():
         _tracing.enable_tracing()
     except (RuntimeError, ValueError) as error:
         warnings.warn(str(error), RuntimeWarning, stacklevel=3)
-
-
-def add_argument(parser):
-    """Add ``--async-trace`` to an ``argparse`` parser; parsing it switches tracing on."""
-    import argparse
-
-    class Switch(argparse.Action):
-        def __call__(self, parser, namespace, values, option_string=None):
-            setattr(namespace, self.dest, True)
-            switch_on()
-
-    return parser.add_argument(
-        FLAG, action=Switch, nargs=0, default=False, dest="async_trace", help="trace where tasks come from"
-    )
-
-
-def click_option():
-    """A decorator that adds ``--async-trace`` to a click (or typer) command; it switches tracing on."""
-    import click
-
-    def switch(_context, _option, value):
-        if value:
-            switch_on()
-
-    return click.option(
-        FLAG,
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=switch,
-        help="Trace where tasks come from.",
-    )
