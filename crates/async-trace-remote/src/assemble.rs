@@ -5,9 +5,9 @@ use crate::asyncio::walk::{self, On, Session, Wait, Walked};
 use crate::capture::Pass;
 use crate::cpython::Version;
 use crate::memory::addr::Addr;
-use crate::process::files::Files;
+use crate::process::Identity;
+use crate::process::surroundings::Surroundings;
 use crate::process::threads::OsThread;
-use crate::process::{Identity, children};
 use async_trace_core::snapshot::{
     Awaiter, Capture, Consistency, EventLoop, Hold, Holder, Id, Job, LoopState, Problem, ProblemCode,
     Process, Resource, ResourceKind, SCHEMA, Snapshot, Source, Syscall, Target, Task, TaskState, Thread,
@@ -19,21 +19,24 @@ use std::time::Instant;
 
 /// What is known from outside of the target's memory.
 pub(crate) struct Facts<'a> {
+    pub source: Source,
     pub identity: &'a Identity,
     pub version: Version,
     pub os_threads: &'a [OsThread],
+    pub surroundings: &'a mut Surroundings,
+    /// What was known to be missing before it was read.
+    pub problems: &'a [Problem],
     pub time_s: f64,
     pub started: Instant,
     pub options: &'a Options,
 }
 
 /// Makes the snapshot.
-pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &Facts<'_>) -> Snapshot {
+pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<'_>) -> Snapshot {
     let identity = facts.identity;
     let mut assembly = Assembly {
         session,
         facts,
-        files: Files::new(identity.pid),
         now: session.now.get(),
         awaited_by: FxHashMap::default(),
         waiters: FxHashMap::default(),
@@ -44,7 +47,8 @@ pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &Facts<'_>)
     let threads = assembly.threads(&pass.walked);
     let tasks = assembly.tasks(&mut pass.walked, &threads);
     let resources = assembly.resources(&pass.walked);
-    let problems = problems(&pass);
+    let mut problems = problems(&pass);
+    problems.extend_from_slice(facts.problems);
     let still = facts.os_threads.iter().all(|thread| thread.state == ThreadState::Stopped)
         && !facts.os_threads.is_empty();
     let mut snapshot = Snapshot {
@@ -57,7 +61,7 @@ pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &Facts<'_>)
             asyncio: pass.walked.asyncio,
         },
         capture: Capture {
-            source: Source::Live,
+            source: facts.source,
             consistency: if still { Consistency::Still } else { pass.consistency },
             time_s: facts.time_s,
             pause_us: pass.pause.map(|pause| u64::try_from(pause.as_micros()).unwrap_or(u64::MAX)),
@@ -72,17 +76,17 @@ pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &Facts<'_>)
         coroutines: Vec::new(),
         problems,
     };
-    if facts.options.source {
+    // The files of today may say something else than those that a dead process ran.
+    if facts.options.source && facts.source == Source::Live {
         crate::source::attach(&mut snapshot, identity);
     }
     snapshot.capture.read_us = u64::try_from(facts.started.elapsed().as_micros()).unwrap_or(u64::MAX);
     snapshot
 }
 
-struct Assembly<'a, 's> {
+struct Assembly<'a, 's, 'f> {
     session: &'a Session<'s>,
-    facts: &'a Facts<'a>,
-    files: Files,
+    facts: &'a mut Facts<'f>,
     now: Option<f64>,
     awaited_by: FxHashMap<Addr, Vec<Awaiter>>,
     waiters: FxHashMap<Addr, Vec<Id>>,
@@ -90,7 +94,7 @@ struct Assembly<'a, 's> {
     blocked: FxHashMap<Addr, Vec<u32>>,
 }
 
-impl Assembly<'_, '_> {
+impl Assembly<'_, '_, '_> {
     fn os_thread(&self, tid: u32) -> Option<&OsThread> {
         self.facts.os_threads.iter().find(|thread| thread.tid == tid)
     }
@@ -150,7 +154,7 @@ impl Assembly<'_, '_> {
             let syscall = os.as_ref().and_then(|os| os.syscall.as_ref()).map(|call| {
                 let name = call.name().map_or_else(|| format!("syscall {}", call.number).into(), Text::from);
                 let read = |addr: u64, buf: &mut [u8]| self.session.reader.mem.read(Addr(addr), buf).is_ok();
-                let file = call.file(&read).map(|fd| self.files.describe(fd));
+                let file = call.file(&read).map(|fd| self.facts.surroundings.file(fd));
                 Syscall { name, file }
             });
             let sleeps = state != ThreadState::Running;
@@ -279,8 +283,8 @@ impl Assembly<'_, '_> {
             },
             On::Resource(resource) => Target::Resource { id: (*resource).into() },
             On::Timer(when) => Target::Timer { left_s: self.left(*when) },
-            On::Process(pid) => children::describe(self.facts.identity.pid, *pid, &mut self.files),
-            On::File(fd) => Target::File { file: self.files.describe(*fd) },
+            On::Process(pid) => self.facts.surroundings.child(*pid),
+            On::File(fd) => Target::File { file: self.facts.surroundings.file(*fd) },
             On::Job(future) => {
                 let job = walked.executors.jobs.get(future);
                 Target::Job {

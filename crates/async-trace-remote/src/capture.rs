@@ -1,24 +1,29 @@
 //! Takes a snapshot of a process: learns what to copy, copies it while the target stands still, and
 //! puts into words what was found.
 
+pub(crate) mod core;
+pub(crate) mod image;
+mod live;
+
 use crate::Options;
 use crate::assemble;
 use crate::asyncio::Places;
 use crate::asyncio::walk::{self, Check, Session, Walked};
 use crate::cpython::layout::{self, Layout};
-use crate::cpython::locate::{self, Located};
+use crate::cpython::locate::Located;
 use crate::cpython::object::Reader;
 use crate::error::{Error, Result};
-use crate::memory::Memory;
 use crate::memory::addr::Addr;
-use crate::memory::live::Live;
 use crate::memory::pages::Pages;
 use crate::process::pause::{Paused, Refused};
-use crate::process::{self, maps};
+use crate::process::surroundings::Surroundings;
+use crate::process::threads::OsThread;
+use crate::process::{self, Identity};
 use async_trace_core::Snapshot;
-use async_trace_core::snapshot::{Consistency, ProblemCode};
+use async_trace_core::snapshot::{Consistency, Problem, ProblemCode, Source};
 use nix::time::{ClockId, clock_gettime};
 use std::cell::{Cell, RefCell};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -43,53 +48,105 @@ pub(crate) struct Pass {
     pub unstopped: usize,
 }
 
+/// A target that is ready to be read, be it alive, dead or recorded.
+pub(crate) struct Prepared {
+    pub source: Source,
+    pub pages: Pages,
+    pub located: Located,
+    pub identity: Identity,
+    pub os_threads: Vec<OsThread>,
+    pub surroundings: Surroundings,
+    /// The wall clock; now, where the target runs.
+    pub time_s: Option<f64>,
+    /// The clock of its event loops at the moment that its memory is of, where that is past and known.
+    pub now: Option<f64>,
+    /// What its memory had lost already before it came here.
+    pub problems: Vec<Problem>,
+}
+
+/// How much memory and work reading may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The most bytes of the target that are copied.
+    pub copy: u64,
+    /// The most steps that its walks may take.
+    pub budget: u64,
+}
+
+/// The limits for real targets.
+pub(crate) const LIMITS: Limits = Limits { copy: MAX_COPY, budget: BUDGET };
+
 /// Reads the process `pid`.
 pub(crate) fn process(pid: u32, options: &Options) -> Result<Snapshot> {
     let started = Instant::now();
-    let identity = process::identity(pid)?;
-    let pid = identity.pid;
-    let no_permission = || Error::NoPermission { pid, uid: Some(identity.uid) };
-    let maps = maps::read(pid).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::Gone { pid },
-        std::io::ErrorKind::PermissionDenied => no_permission(),
-        _ if source.raw_os_error() == Some(nix::errno::Errno::ESRCH as i32) => Error::Gone { pid },
-        _ => Error::Io { what: format!("the mappings of process {pid}"), source },
-    })?;
-    let memory = Live::open(pid).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::Gone { pid },
-        std::io::ErrorKind::PermissionDenied => no_permission(),
-        _ => Error::Io { what: format!("the memory of process {pid}"), source },
-    })?;
-    // Headers of files and the like are read past the copy: they are not needed again.
-    let located = locate::locate(pid, &maps, &|addr, buf| memory.read(addr, buf) == buf.len())?;
-    let pages = Pages::new(Box::new(memory), MAX_COPY);
-    let layout = layout_of(pid, &located, &pages)?;
-    let reader = Reader::new(&pages, &layout, BUDGET);
+    let mut target = live::prepare(pid, |memory| Box::new(memory))?;
+    let pid = target.identity.pid;
+    snapshot(&mut target, LIMITS, options, started, |session| read(pid, session, options))
+}
+
+/// Reads a target, by the passes that `read` makes over it.
+fn snapshot(
+    target: &mut Prepared,
+    limits: Limits,
+    options: &Options,
+    started: Instant,
+    read: impl FnOnce(&Session<'_>) -> Result<Pass>,
+) -> Result<Snapshot> {
+    let pid = target.identity.pid;
+    let layout = layout_of(pid, &target.located, &target.pages)?;
+    let reader = Reader::new(&target.pages, &layout, limits.budget);
     let session = Session {
         reader: &reader,
         places: Places::default(),
-        runtime: Addr(located.runtime),
-        inner_pid: identity.inner_pid,
+        runtime: Addr(target.located.runtime),
+        inner_pid: target.identity.inner_pid,
         locals: options.locals,
-        now: Cell::new(None),
+        now: Cell::new(target.now),
         names: RefCell::default(),
         tick: RefCell::new(Box::new(|| {})),
     };
-    let mut os_threads = process::threads::list(pid).unwrap_or_default();
-    let pass = read(pid, &session, options)?;
-    if os_threads.is_empty() {
-        os_threads = process::threads::list(pid).unwrap_or_default();
+    let pass = read(&session)?;
+    if target.source == Source::Live && target.os_threads.is_empty() {
+        target.os_threads = process::threads::list(pid).unwrap_or_default();
     }
-    let time_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64());
-    let facts = assemble::Facts {
-        identity: &identity,
-        version: located.version,
-        os_threads: &os_threads,
-        time_s,
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64());
+    let mut facts = assemble::Facts {
+        source: target.source,
+        identity: &target.identity,
+        version: target.located.version,
+        os_threads: &target.os_threads,
+        surroundings: &mut target.surroundings,
+        problems: &target.problems,
+        time_s: target.time_s.unwrap_or_else(now),
         started,
         options,
     };
-    Ok(assemble::snapshot(&session, pass, &facts))
+    let snapshot = assemble::snapshot(&session, pass, &mut facts);
+    let moment = session.now.get();
+    target.now = moment;
+    Ok(snapshot)
+}
+
+/// Reads a target that stands still for good: `path` is the file that it is in.
+fn still(path: &Path, mut target: Prepared, limits: Limits, options: &Options) -> Result<Snapshot> {
+    let bad = |reason| Error::BadFile { path: path.to_owned(), reason };
+    let read = |session: &Session<'_>| match walk::run(session, Check::Late) {
+        Ok(walked) if !walked.interpreters.is_empty() => Ok(Pass {
+            walked,
+            consistency: Consistency::Still,
+            pause: None,
+            retries: 0,
+            refused: None,
+            late: 0,
+            unstopped: 0,
+        }),
+        Ok(_) => Err(bad("its Python interpreter was still starting, or had finished already".into())),
+        Err(torn) => Err(bad(format!("its Python interpreter cannot be read: {}", torn.0))),
+    };
+    match snapshot(&mut target, limits, options, Instant::now(), read) {
+        Err(Error::Gone { .. }) => Err(bad("its Python interpreter cannot be read".into())),
+        outcome => outcome,
+    }
 }
 
 /// The table for a target, with what the target says about itself.

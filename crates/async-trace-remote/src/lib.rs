@@ -19,6 +19,7 @@ mod source;
 pub use error::{Error, Result};
 
 use async_trace_core::Snapshot;
+use std::path::Path;
 use std::time::Duration;
 
 /// How to read.
@@ -55,4 +56,37 @@ impl Default for Options {
 /// snapshot.
 pub fn capture(pid: u32, options: &Options) -> Result<Snapshot> {
     capture::process(pid, options)
+}
+
+/// Reads the core file at `path`.
+///
+/// # Errors
+/// [`Error::BadFile`] where it is none of a Python process; else as [`capture`].
+pub fn capture_core(path: &Path, options: &Options) -> Result<Snapshot> {
+    capture::core::file(path, capture::LIMITS, options)
+}
+
+/// Reads the core file or image at `path`, whichever it is.
+///
+/// # Errors
+/// [`Error::BadFile`] where it is neither, or not of a Python process; else as [`capture`].
+pub fn capture_file(path: &Path, options: &Options) -> Result<Snapshot> {
+    if memory::image::is_image(path)? { capture_image(path, options) } else { capture_core(path, options) }
+}
+
+/// Reads the image at `path`, which [`record_image`] has made.
+///
+/// # Errors
+/// [`Error::BadFile`] where it is none, or too damaged; else as [`capture`].
+pub fn capture_image(path: &Path, options: &Options) -> Result<Snapshot> {
+    capture::image::file(path, capture::LIMITS, options)
+}
+
+/// Reads the process `pid` as [`capture`] does, and writes the memory that was needed for it into an
+/// image at `path`.
+///
+/// # Errors
+/// As [`capture`], and where the file cannot be written.
+pub fn record_image(pid: u32, path: &Path, options: &Options) -> Result<Snapshot> {
+    capture::image::record(pid, path, options)
 }

@@ -68,6 +68,9 @@ pub enum Command {
     /// Show every task of a process: where it is, what it waits for, who holds that
     #[command(after_help = DUMP_EXAMPLES)]
     Dump(DumpArguments),
+    /// Record the memory that a dump needs into a file, to be read elsewhere
+    #[command(after_help = IMAGE_EXAMPLES)]
+    Image(ImageArguments),
     /// Say what is wrong with a process: deadlocks, a blocked loop, leaks, exhausted pools, …
     #[command(after_help = check_help())]
     Check(CheckArguments),
@@ -94,7 +97,7 @@ const DUMP_EXAMPLES: &str = "Examples:
 /// Options of `dump`.
 #[derive(Clone, Debug, Args)]
 pub struct DumpArguments {
-    /// The id of a process, or a core file
+    /// The id of a process; or a core file; or an image (`async-trace image`)
     #[arg(value_name = "PID|FILE")]
     pub target: Target,
     /// How to read it.
@@ -133,6 +136,26 @@ pub struct ReadOptions {
     /// Show the source line below each frame
     #[arg(long, help_heading = "Reading")]
     pub source: bool,
+}
+
+const IMAGE_EXAMPLES: &str = "Examples:
+  async-trace image 4711 -o hang.image      record it
+  async-trace dump hang.image               the same as `dump 4711` then, here or anywhere else
+
+An image contains memory of the process: names, paths, and whatever lies next to the objects that were
+read. Treat it as you treat a core file.";
+
+/// Options of `image`.
+#[derive(Clone, Debug, Args)]
+pub struct ImageArguments {
+    /// The id of a process
+    pub pid: u32,
+    /// The file to write
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// How to read it.
+    #[command(flatten)]
+    pub read: ReadOptions,
 }
 
 /// What to show of a snapshot.
@@ -306,7 +329,7 @@ pub enum Generated {
 pub enum Target {
     /// A running process.
     Process(u32),
-    /// A core file. (`./4711` is a file.)
+    /// A core file or an image. (`./4711` is a file.)
     File(PathBuf),
 }
 

@@ -1,7 +1,6 @@
 //! Why a command could not do its work: what, why, what to try, and a code for scripts.
 
 use std::io;
-use std::path::PathBuf;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -18,12 +17,6 @@ pub enum Error {
     Own {
         /// The process.
         pid: u32,
-    },
-    /// Files of dead processes cannot be read yet.
-    #[error("{}: core files cannot be read yet", path.display())]
-    CoreFile {
-        /// The file.
-        path: PathBuf,
     },
     /// No task has the name or id that was asked for.
     #[error("no task is called `{name}`")]
@@ -67,7 +60,6 @@ impl Error {
         match self {
             Self::Remote(error) => error.code(),
             Self::Own { .. } => "own-process",
-            Self::CoreFile { .. } => "core-file",
             Self::NoSuchTask { .. } => "no-such-task",
             Self::NoPython { .. } => "no-python",
             Self::DemoFailed { .. } => "demo-failed",
@@ -82,7 +74,6 @@ impl Error {
         match self {
             Self::Remote(error) => error.hint(),
             Self::Own { .. } => "`async-trace ps` lists the Python processes that can be read".into(),
-            Self::CoreFile { .. } => "give the id of a running process; `async-trace ps` lists them".into(),
             Self::NoSuchTask { others, .. } if others.is_empty() => "the process has no tasks now".into(),
             Self::NoSuchTask { others, .. } => {
                 format!(

@@ -10,13 +10,14 @@ use crate::elf::{Elf, Pieces, loaded};
 use crate::error::{Error, Result};
 use crate::process::maps::Mapping;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::Read as _;
 
 pub use crate::elf::loaded::Read;
 
 /// Where CPython lies in a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Located {
     /// The address of `_PyRuntime`.
     pub runtime: u64,

@@ -1,9 +1,10 @@
 //! CPython's version numbers.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A version of CPython, in the parts of `sys.hexversion`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version {
     /// 3.
     pub major: u8,

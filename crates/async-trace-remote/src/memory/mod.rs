@@ -2,6 +2,7 @@
 
 pub(crate) mod addr;
 pub(crate) mod core_file;
+pub(crate) mod image;
 pub(crate) mod live;
 pub(crate) mod pages;
 

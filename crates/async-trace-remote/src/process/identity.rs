@@ -2,13 +2,14 @@
 
 use super::stat::Stat;
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
 /// Which process it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Its id. Where the id of a thread was asked for, that of its process.
     pub pid: u32,

@@ -9,6 +9,7 @@ pub mod maps;
 pub mod pause;
 mod sockets;
 mod stat;
+pub(crate) mod surroundings;
 pub mod syscalls;
 pub mod threads;
 

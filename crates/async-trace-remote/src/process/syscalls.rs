@@ -4,9 +4,10 @@
 //! `asm/unistd_64.h` (x86_64) and `asm-generic/unistd.h` (aarch64 and all later architectures).
 
 use crate::elf::loaded::Read;
+use serde::{Deserialize, Serialize};
 
 /// A system call in progress: its number and arguments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawSyscall {
     /// The number, which means something else on each architecture.
     pub number: u64,

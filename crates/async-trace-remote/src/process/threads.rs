@@ -3,12 +3,13 @@
 use super::stat::Stat;
 use super::syscalls::RawSyscall;
 use async_trace_core::snapshot::ThreadState;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::path::Path;
 
 /// A thread of the operating system.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OsThread {
     /// The kernel's thread id.
     pub tid: u32,

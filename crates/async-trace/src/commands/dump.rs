@@ -1,4 +1,5 @@
-//! `async-trace dump PID`: every task of a process, as a tree or as JSON.
+//! `async-trace dump PID`: every task of a process, as a tree or as JSON. The process may be a dead one, in
+//! a core file or in an image that `async-trace image` has recorded.
 //!
 //! ```text
 //! $ async-trace dump 4711
@@ -38,17 +39,20 @@ pub(crate) fn run(arguments: &DumpArguments, output: &mut Output) -> Result<Outc
 pub(super) fn read(target: &Target, options: &ReadOptions) -> Result<Snapshot> {
     match target {
         Target::Process(pid) if *pid == std::process::id() => Err(Error::Own { pid: *pid }),
-        Target::Process(pid) => {
-            let options = async_trace_remote::Options {
-                pause: !options.no_pause,
-                pause_budget: options.pause_budget,
-                locals: options.locals,
-                source: options.source,
-                heap: options.heap,
-            };
-            Ok(async_trace_remote::capture(*pid, &options)?)
+        Target::Process(pid) => Ok(async_trace_remote::capture(*pid, &options.into())?),
+        Target::File(path) => Ok(async_trace_remote::capture_file(path, &options.into())?),
+    }
+}
+
+impl From<&ReadOptions> for async_trace_remote::Options {
+    fn from(options: &ReadOptions) -> Self {
+        Self {
+            pause: !options.no_pause,
+            pause_budget: options.pause_budget,
+            locals: options.locals,
+            source: options.source,
+            heap: options.heap,
         }
-        Target::File(path) => Err(Error::CoreFile { path: path.clone() }),
     }
 }
 

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod dump;
 mod generate;
+mod image;
 mod ps;
 mod schema;
 
@@ -16,6 +17,7 @@ use crate::{Outcome, Result};
 pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Outcome> {
     match command {
         Command::Dump(arguments) => dump::run(arguments, output),
+        Command::Image(arguments) => image::run(arguments, output),
         Command::Check(arguments) => check::run(arguments, output),
         Command::Ps(arguments) => ps::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
