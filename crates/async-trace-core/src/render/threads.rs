@@ -10,6 +10,9 @@ use super::{Canvas, Role};
 use crate::frame::Frame;
 use crate::snapshot::*;
 
+/// How many threads with equal jobs are named before the rest is counted.
+const MOST_JOBS: usize = 8;
+
 impl Tree<'_> {
     /// Below a loop's line: what its thread executes, when it does not wait for events.
     pub(super) fn loop_stack(&mut self, canvas: &mut impl Canvas, event_loop: &EventLoop) {
@@ -49,10 +52,21 @@ impl Tree<'_> {
         self.end(canvas, "", 2);
         for group in alike(&busy) {
             let Some(thread) = group.first() else { continue };
-            self.names(&group);
-            self.job(thread);
+            if group.len() > 1 && thread.job.is_some() {
+                self.jobs(&group);
+            } else {
+                self.names(&group);
+                self.job(thread);
+            }
             self.end(canvas, "  ", 2);
-            self.thread_body(canvas, thread, "    ");
+            let mut thread = (*thread).clone();
+            if group.iter().any(|other| other.syscall != thread.syscall)
+                && let Some(call) = &mut thread.syscall
+            {
+                // The same call on files of their own: the first one's would not be true of the others.
+                call.file = None;
+            }
+            self.thread_body(canvas, &thread, "    ");
         }
         if !idle.is_empty() {
             let many = idle.len();
@@ -84,6 +98,25 @@ impl Tree<'_> {
         if let Some(id) = job.task {
             line.say(" for ");
             self.speaker.task(line, id);
+        }
+    }
+
+    /// `4 threads execute render: asyncio_0 (4712) for task a, asyncio_1 (4713) for task b, …`.
+    fn jobs(&mut self, group: &[&Thread]) {
+        let line = &mut self.line;
+        line.say(&amount(group.len() as u64, "thread")).say(" execute ");
+        let function = group.iter().find_map(|t| t.job.as_ref()?.function.as_deref());
+        line.put(Role::Function, function.unwrap_or("a job")).say(": ");
+        for (i, thread) in group.iter().take(MOST_JOBS).enumerate() {
+            line.say(if i > 0 { ", " } else { "" }).put(Role::Thread, &thread.name);
+            line.say(&format!(" ({})", thread.tid));
+            if let Some(id) = thread.job.as_ref().and_then(|job| job.task) {
+                line.say(" for ");
+                self.speaker.task(line, id);
+            }
+        }
+        if group.len() > MOST_JOBS {
+            line.say(&format!(" and {} more", group.len() - MOST_JOBS));
         }
     }
 
@@ -135,11 +168,16 @@ fn is_idle(thread: &Thread) -> bool {
 /// Threads with the same stack and nothing that tells them apart.
 fn alike<'a>(threads: &[&'a Thread]) -> Vec<Vec<&'a Thread>> {
     let mut groups: Vec<Vec<&Thread>> = Vec::new();
-    let plain = |t: &Thread| t.job.is_none() && t.waits_for.is_none() && t.holds.is_empty();
+    let plain = |t: &Thread| t.waits_for.is_none() && t.holds.is_empty();
+    let call = |t: &Thread| t.syscall.as_ref().map(|call| call.name.clone());
+    let job = |t: &Thread| t.job.as_ref().map(|job| (job.function.clone(), job.executor));
     for thread in threads {
         let same = groups.iter_mut().find(|g| {
             let first = g[0];
-            plain(thread) && plain(first) && thread.stack == first.stack && thread.state == first.state
+            plain(thread)
+                && plain(first)
+                && thread.stack == first.stack
+                && (thread.state, call(thread), job(thread)) == (first.state, call(first), job(first))
         });
         match same {
             Some(group) => group.push(thread),

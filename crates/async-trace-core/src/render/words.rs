@@ -57,9 +57,11 @@ impl Speaker<'_> {
             line.say("probably ");
         }
         self.target(line, wait);
-        if let Some(pool) = wait.wait.within.and_then(|id| self.index.get_resource(id)) {
-            line.say(", of ");
+        if let Some(pool) = self.pool_of(wait.wait) {
+            line.say(", part of ");
             self.resource(line, pool, None);
+            self.pool_state(line, pool);
+            self.holders(line, pool, wait.by);
         }
         if let Some((min, max)) = wait.span(|w| w.timeout_s) {
             if max < 0.0 {

@@ -186,25 +186,27 @@ impl Tree<'_> {
     }
 }
 
-/// `a, b, c, …`; a name that many have is said once.
+/// `a, b, c, …`: the first in the order in which people count; a name that many have is said once.
 pub(super) fn names_of<'a>(
     line: &mut Line,
     names: impl Iterator<Item = &'a str>,
     most: usize,
     ellipsis: &str,
 ) {
-    let mut said: Vec<&str> = Vec::with_capacity(most);
+    // One more than is shown, to know whether there are more.
+    let mut first: Vec<&str> = Vec::with_capacity(most + 2);
     for name in names {
-        if said.contains(&name) {
-            continue;
+        let at = first.partition_point(|known| (known.len(), *known) < (name.len(), name));
+        if at <= most && first.get(at) != Some(&name) {
+            first.insert(at, name);
+            first.truncate(most + 1);
         }
-        line.say(if said.is_empty() { "" } else { ", " });
-        if said.len() == most {
-            line.say(ellipsis);
-            return;
-        }
-        line.put(Role::Task, name);
-        said.push(name);
+    }
+    for (i, name) in first.iter().take(most).enumerate() {
+        line.say(if i > 0 { ", " } else { "" }).put(Role::Task, name);
+    }
+    if first.len() > most {
+        line.say(", ").say(ellipsis);
     }
 }
 

@@ -13,8 +13,36 @@ impl Speaker<'_> {
         line.put(Role::Resource, &noun(&resource.type_name)).say(" ");
         match name.or(resource.name.as_deref()) {
             Some(name) => line.put(Role::Resource, name),
+            None if self.is_default_executor(resource) => line.say("of the loop"),
             None => line.show(Role::Resource, resource.id),
         };
+    }
+
+    fn is_default_executor(&self, resource: &Resource) -> bool {
+        let loops = &self.index.snapshot.loops;
+        resource.kind == ResourceKind::Executor && loops.iter().any(|l| l.executor == Some(resource.id))
+    }
+
+    /// The pool that the thing waited for is a part of, where the thing itself has no holder to name.
+    pub(super) fn pool_of(&self, wait: &WaitsFor) -> Option<&Resource> {
+        let part = match wait.target {
+            Target::Resource { id } => self.index.get_resource(id),
+            _ => None,
+        };
+        if part.is_some_and(|part| !part.holders.is_empty()) {
+            return None;
+        }
+        let id = wait.within.or(part.and_then(|part| part.within))?;
+        self.index.get_resource(id).filter(|pool| part.is_none_or(|part| part.id != pool.id))
+    }
+
+    /// ` (size 3 of 3)`.
+    pub(super) fn pool_state(&self, line: &mut Line, pool: &Resource) {
+        match (pool.state.size, pool.state.capacity) {
+            (Some(size), Some(all)) if all > 0 => _ = line.say(&format!(" (size {size} of {all})")),
+            (Some(size), _) => _ = line.say(&format!(" (size {size})")),
+            _ => {}
+        }
     }
 
     pub(super) fn resource_wait(&self, line: &mut Line, wait: &Wait<'_>, resource: &Resource) {
@@ -59,11 +87,7 @@ impl Speaker<'_> {
                 (Some(free), _) => _ = line.say(&format!(" ({free} free)")),
                 _ => {}
             },
-            ResourceKind::Pool => match (state.size, state.capacity) {
-                (Some(size), Some(all)) if all > 0 => _ = line.say(&format!(" (size {size} of {all})")),
-                (Some(size), _) => _ = line.say(&format!(" (size {size})")),
-                _ => {}
-            },
+            ResourceKind::Pool => self.pool_state(line, resource),
             ResourceKind::Executor => {
                 if let (Some(busy), Some(size)) = (state.busy, state.size)
                     && size > 0
@@ -81,7 +105,7 @@ impl Speaker<'_> {
     }
 
     /// `, held by task pay-2 at bank.py:40 (transfer)`.
-    fn holders(&self, line: &mut Line, resource: &Resource, asking: Option<Id>) {
+    pub(super) fn holders(&self, line: &mut Line, resource: &Resource, asking: Option<Id>) {
         match &resource.holders[..] {
             [] => match (resource.kind, resource.state.locked) {
                 (_, Some(true)) => _ = line.say("; it is taken, by whom could not be seen"),

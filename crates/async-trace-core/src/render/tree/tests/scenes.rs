@@ -460,14 +460,11 @@ task resolve
         behind 2 jobs; both its threads are busy
 
     other threads
-      thread asyncio_0 (4712) executes copy for task copy-1
+      2 threads execute copy: asyncio_0 (4712) for task copy-1, asyncio_1 (4713) for
+        task copy-2
         … 1 frame of concurrent.futures
         copy  app.py:14
-        → reads (read) from file /srv/data/big.bin (fd 12)
-      thread asyncio_1 (4713) executes copy for task copy-2
-        … 1 frame of concurrent.futures
-        copy  app.py:14
-        → reads (read) from file /srv/data/big.bin (fd 13)
+        → reads (read)
       thread kafka-poll (4720)
         Thread.run   threading.py:1010
         Client.poll  kafka/client.py:601
@@ -592,10 +589,11 @@ unstarted log app.py:20
     assert_snapshot!(shown(text, &narrow()), @"
     process 4711: python3 app.py
     Python 3.11.7, 0 tasks, 0 loops, 0 threads; paused 3.1 ms
+    files are below /srv/app
 
     coroutines that were never started
-      send_mail (2 times), defined at /srv/app/app.py:12, created at
-        /srv/app/app.py:7 (main), kept by list of Outbox
-      log, defined at /srv/app/app.py:20
+      send_mail (2 times), defined at app.py:12, created at app.py:7 (main), kept by
+        list of Outbox
+      log, defined at app.py:20
     ");
 }

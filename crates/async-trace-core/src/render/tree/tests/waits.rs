@@ -25,7 +25,7 @@ fn locks() {
 #[test]
 fn counters() {
     assert_snapshot!(says("semaphore s 0/3", "acquire s"), @"waits for Semaphore s (0 of 3 free)");
-    assert_snapshot!(says("pool p 10/10\nsemaphore s 0/10 within p", "acquire s within p"), @"waits for Semaphore s (0 of 10 free), of asyncpg Pool p");
+    assert_snapshot!(says("pool p 10/10\nsemaphore s 0/10 within p", "acquire s within p"), @"waits for Semaphore s (0 of 10 free), part of asyncpg Pool p (size 10 of 10)");
     assert_snapshot!(says("barrier b 2/3", "wait b"), @"waits at Barrier b (2 of 3 have come)");
     assert_snapshot!(says("event e unset", "wait e"), @"waits for Event e, which is not set");
     assert_snapshot!(says("event e set", "wait e"), @"waits for Event e, which is set");
