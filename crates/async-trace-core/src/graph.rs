@@ -4,8 +4,12 @@
 //! It is built to doubt: where it is not known who could end a wait, the wait counts as one that will
 //! end. What remains stuck is stuck by what was read.
 
+mod gates;
 pub mod knots;
 
+pub use gates::holders;
+
+use crate::frame::{Frame, Origin};
 use crate::index::Index;
 use crate::snapshot::{
     Extent, Holder, Id, Reach, Resource, ResourceKind, Target, Task, TaskState, Trust, Verb, WaitsFor,
@@ -247,9 +251,9 @@ impl Making<'_> {
         }
         let mut doubt = resource.holders.iter().any(|holder| holder.trust == Trust::Guessed);
         if has_slots {
-            match state.capacity {
+            match slots(resource) {
                 // Somebody who was not found holds a slot, and may give it back.
-                Some(capacity) if (resource.holders.len() as i64) < capacity => return None,
+                Some(slots) if (resource.holders.len() as i64) < slots => return None,
                 Some(_) => {}
                 None => doubt = true,
             }
@@ -320,17 +324,37 @@ impl Making<'_> {
             (Some(size), Some(capacity)) => capacity > 0 && size >= capacity,
             _ => true,
         };
-        let reach = queue.reach.as_ref()?;
         if !full || queue.state.getters.is_some_and(|n| n > 0) {
             return None;
         }
+        let Some(reach) = &queue.reach else { return self.anybody_but_joiners(queue) };
         let found = self.able(reach, |user| self.waits_with(user, queue, Verb::Join))?;
         (reach.extent != Extent::Frames || !found.0.is_empty()).then_some(found)
     }
 
+    /// Where it is not known who reaches a queue: anybody might.
+    fn anybody_but_joiners(&self, queue: &Resource) -> Option<(Vec<u32>, bool)> {
+        /// So many tasks are looked at: among more there will be one that runs.
+        const TASKS: usize = 2000;
+        let snapshot = self.index.snapshot;
+        let has_own = |stack: &[Frame]| stack.iter().any(|f| f.origin == Origin::Own);
+        if snapshot.tasks.len() > TASKS
+            || snapshot.threads.iter().any(|t| t.event_loop.is_none() && has_own(&t.stack))
+        {
+            return None;
+        }
+        let joins = |task: &Task| {
+            task.waits_for.as_ref().is_some_and(|w| {
+                w.verb == Verb::Join && matches!(w.target, Target::Resource { id } if id == queue.id)
+            })
+        };
+        let tasks = (0..).zip(&snapshot.tasks).filter(|(_, t)| t.state != TaskState::Done && !joins(t));
+        Some((tasks.map(|(place, _)| place).collect(), true))
+    }
+
     /// Who could finish the items of a queue.
     fn able_to_finish(&self, queue: &Resource) -> Option<(Vec<u32>, bool)> {
-        let reach = queue.reach.as_ref()?;
+        let Some(reach) = &queue.reach else { return self.anybody_but_joiners(queue) };
         let found = self.able(reach, |user| self.waits_with(user, queue, Verb::Join))?;
         (reach.extent != Extent::Frames || !found.0.is_empty()).then_some(found)
     }
@@ -340,8 +364,12 @@ impl Making<'_> {
         if resource.state.set == Some(true) || verb == Verb::Get && resource.state.size > Some(0) {
             return None;
         }
-        let reach = resource.reach.as_ref().filter(|reach| reach.extent != Extent::Frames)?;
-        self.able(reach, |user| self.waits_with(user, resource, verb))
+        if let Some(reach) = resource.reach.as_ref().filter(|reach| reach.extent != Extent::Frames) {
+            return self.able(reach, |user| self.waits_with(user, resource, verb));
+        }
+        let inside = holders(self.index, resource);
+        let nodes: Vec<u32> = inside.iter().filter_map(|holder| self.node_of(holder)).collect();
+        (!nodes.is_empty()).then_some((nodes, true))
     }
 
     /// The threads of an executor, if all of them are busy and there can be no more.
@@ -357,6 +385,31 @@ impl Making<'_> {
         let most = executor.state.capacity.or(executor.state.size)?;
         (most > 0 && busy.len() as i64 >= most).then_some((busy, false))
     }
+}
+
+/// How many slots a pool or semaphore has: as was read, else by what its type calls the number.
+#[must_use]
+pub fn slots(resource: &Resource) -> Option<i64> {
+    const NAMES: &[&str] = &[
+        "_maxsize",
+        "maxsize",
+        "_max_size",
+        "max_size",
+        "_max_connections",
+        "max_connections",
+        "_limit",
+        "limit",
+        "_total_tokens",
+        "total_tokens",
+        "_pool_size",
+        "pool_size",
+        "_max_pool_size",
+        "_capacity",
+        "capacity",
+    ];
+    let named = |name: &&str| resource.state.details.iter().find(|d| *d.name == **name).map(|d| d.value);
+    let stated = resource.state.capacity.filter(|n| *n > 0);
+    stated.or_else(|| NAMES.iter().find_map(|name| named(name).filter(|n| *n > 0)))
 }
 
 /// Whether this kind of thing is held by someone who gives it back.

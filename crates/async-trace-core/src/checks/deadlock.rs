@@ -6,8 +6,9 @@ use crate::diff::own_frame;
 use crate::finding::{Evidence, Finding, Role, Severity};
 use crate::frame::Frame;
 use crate::graph::Node;
-use crate::snapshot::{Id, Resource, ResourceKind, Target, Task, TaskState, Thread, WaitsFor};
+use crate::snapshot::{Holder, Id, Resource, ResourceKind, Target, Task, TaskState, Thread, Verb, WaitsFor};
 use rustc_hash::FxHashMap;
+use std::borrow::Cow;
 
 pub(super) const CHECK: Check = Check {
     slug: "deadlock",
@@ -18,7 +19,15 @@ pub(super) const CHECK: Check = Check {
 fn run(scene: &Scene<'_>, findings: &mut Findings) {
     for (number, knot) in scene.graph.stuck.knots.iter().enumerate() {
         let found = if knot.cycle {
-            Circle::of(scene, &knot.nodes).finding(scene.graph.behind(number))
+            if full_queue(scene, &knot.nodes).is_some_and(|queue| !feeds_itself(queue)) {
+                continue;
+            }
+            let mut circle = Circle::of(scene, &knot.nodes);
+            let mut behind = scene.graph.behind(number).to_vec();
+            if full_queue(scene, &knot.nodes).is_some() {
+                behind.extend(circle.only_putters());
+            }
+            circle.finding(&behind)
         } else {
             match scene.graph.node(knot.nodes[0]) {
                 Node::Resource(place) if is_lock(scene.now.resources[place as usize].kind) => {
@@ -42,6 +51,26 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         }
     }
     locks_without_a_holder(scene, findings);
+}
+
+/// The full queue that a knot waits for, where it waits for nothing else.
+pub(super) fn full_queue<'a>(scene: &Scene<'a>, nodes: &[u32]) -> Option<&'a Resource> {
+    let mut full = None;
+    for node in nodes {
+        match scene.graph.node(*node) {
+            Node::Room(place) => full = Some(&scene.now.resources[place as usize]),
+            Node::Resource(_) | Node::Thread(_) => return None,
+            _ => {}
+        }
+    }
+    full
+}
+
+/// Whether those who wait for room in a queue are those who should take from it: each has an item of it
+/// in hands. Else those who took from it are gone, which is another story.
+fn feeds_itself(queue: &Resource) -> bool {
+    let in_hands = queue.state.unfinished.unwrap_or(0) - queue.state.size.unwrap_or(0);
+    in_hands > 0 && in_hands >= i64::from(queue.state.putters.unwrap_or(0))
 }
 
 pub(super) fn is_lock(kind: ResourceKind) -> bool {
@@ -86,6 +115,8 @@ struct Circle<'a, 's> {
     is_ring: bool,
     /// The locks, pools and queues between them.
     resources: Vec<&'a Resource>,
+    /// Who holds them.
+    holders: Vec<(&'a Resource, Cow<'a, [Holder]>)>,
     /// Whether each edge stands in memory or follows from what does.
     is_certain: bool,
     is_still: bool,
@@ -155,12 +186,24 @@ impl<'a, 's> Circle<'a, 's> {
             Actor::Thread(thread) => scene.history.thread_stands_still(thread),
         });
         let is_certain = !nodes.iter().any(|node| scene.graph.is_uncertain(*node));
-        Self { scene, actors, is_ring, resources, is_certain, is_still }
+        let holders = resources.iter().map(|r| (*r, crate::graph::holders(&scene.index, r))).collect();
+        Self { scene, actors, is_ring, resources, holders, is_certain, is_still }
+    }
+
+    /// Of those around a full queue, only who waits for room in it is at fault; the others wait for them.
+    fn only_putters(&mut self) -> Vec<u32> {
+        let puts = |actor: &Actor<'_>| actor.waits_for().is_some_and(|w| w.verb == Verb::Put);
+        let (putters, others): (Vec<_>, Vec<_>) = self.actors.drain(..).partition(puts);
+        self.actors = putters;
+        self.resources.truncate(1);
+        let task = |a: &Actor<'_>| if let Actor::Task(place, _) = a { Some(*place) } else { None };
+        others.iter().filter_map(task).collect()
     }
 
     fn finding(&self, behind: &[u32]) -> Option<(String, Finding)> {
         // A guess must at least have lasted.
-        if !self.is_certain && !self.is_still || self.actors.is_empty() {
+        let lasted = self.is_still && self.scene.time_passed();
+        if !self.is_certain && !lasted || self.actors.is_empty() {
             return None;
         }
         let mut found = finding(CHECK.slug, Severity::Error, self.summary())
@@ -168,7 +211,7 @@ impl<'a, 's> Circle<'a, 's> {
             .advice(self.remedy());
         found.consequences = self.scene.consequences(behind);
         if !self.is_certain {
-            found = found.doubt("not every holder could be read from memory; some are inferred from code");
+            found = found.doubt(self.doubt());
         } else if !self.is_still {
             found = found.doubt("it was not there yet in the first snapshot");
         } else if !self.scene.is_trustworthy() {
@@ -178,15 +221,28 @@ impl<'a, 's> Circle<'a, 's> {
         Some((format!("{} {}", self.actors.len(), shape.join(" ")), found))
     }
 
+    fn is_around_a_full_queue(&self) -> bool {
+        let is_full = |r: &&Resource| r.kind == ResourceKind::Queue && r.state.putters.is_some_and(|n| n > 0);
+        self.resources.iter().any(is_full)
+    }
+
+    fn doubt(&self) -> &'static str {
+        if self.is_around_a_full_queue() {
+            "who can take from the queue is inferred: no other task is left that could"
+        } else {
+            "not every holder could be read from memory; some are inferred from code"
+        }
+    }
+
     fn shape(&self, actor: Actor<'_>) -> String {
         let kind = actor.waits_for().map(|w| (w.verb, w.name.clone()));
         format!("{} {kind:?}", words::place(actor.frame()))
     }
 
     /// What this member holds, and another one waits for.
-    fn held_by(&self, actor: Actor<'_>) -> impl Iterator<Item = (&'a Resource, &'a crate::snapshot::Holder)> {
-        self.resources.iter().flat_map(move |resource| {
-            let mine = resource.holders.iter().filter(move |h| actor.is(h.task, h.thread));
+    fn held_by(&self, actor: Actor<'_>) -> impl Iterator<Item = (&'a Resource, &Holder)> {
+        self.holders.iter().flat_map(move |(resource, holders)| {
+            let mine = holders.iter().filter(move |h| actor.is(h.task, h.thread));
             mine.take(1).map(move |holder| (*resource, holder))
         })
     }
@@ -298,7 +354,9 @@ impl<'a, 's> Circle<'a, 's> {
                 amount(self.actors.len(), "thread")
             );
         }
-        if resource.kind == ResourceKind::Queue {
+        let holder =
+            self.holders.first().and_then(|(_, holders)| holders.first()).and_then(|h| h.at.as_ref());
+        if resource.kind == ResourceKind::Queue && holder.is_none() {
             let full = match (resource.state.size, resource.state.capacity) {
                 (Some(size), Some(capacity)) if capacity > 0 => format!(" ({size} of {capacity})"),
                 _ => String::new(),
@@ -307,8 +365,7 @@ impl<'a, 's> Circle<'a, 's> {
                 "{tasks} wait in put() on the full {what}{full} in {waits}, and only they could take from it"
             );
         }
-        let holder = resource.holders.first().and_then(|h| h.at.as_ref());
-        let slots = match resource.state.capacity {
+        let slots = match crate::graph::slots(resource) {
             Some(capacity) => format!("1 of {capacity} slots"),
             None => "a slot".to_owned(),
         };
@@ -390,11 +447,11 @@ impl<'a, 's> Circle<'a, 's> {
         } else if has_thread {
             "do not wait synchronously on the event loop's thread for what the loop itself must do: `await` it"
                 .to_owned()
-        } else if is(ResourceKind::Queue) {
+        } else if self.is_around_a_full_queue() {
             "let those who take from the queue never wait for room in it: an unbounded queue, put_nowait, or \
              separate tasks for putting"
                 .to_owned()
-        } else if is(ResourceKind::Pool) || is(ResourceKind::Semaphore) {
+        } else if is(ResourceKind::Pool) || is(ResourceKind::Semaphore) || is(ResourceKind::Queue) {
             "pass the connection or slot that is held on to the inner call, instead of taking a second one"
                 .to_owned()
         } else if self.actors.len() == 1 {
@@ -413,7 +470,7 @@ impl<'a, 's> Circle<'a, 's> {
 fn abandoned(scene: &Scene<'_>, resource: &Resource, is_guess: bool) -> Option<Finding> {
     let waiters: Vec<u32> = resource.waiters.iter().filter_map(|id| scene.index.task(*id)).collect();
     let first = *waiters.first()?;
-    if is_guess && !waiters.iter().all(|task| scene.is_still(*task)) {
+    if is_guess && !(scene.time_passed() && waiters.iter().all(|task| scene.is_still(*task))) {
         return None;
     }
     let name = scene.task(first).waits_for.as_ref().and_then(|w| w.name.as_deref());

@@ -68,10 +68,11 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
         .filter_map(|w| scene.index.get_task(w.job.as_ref()?.task?))
         .filter_map(|t| Some(&*own_frame(&t.chain)?.function))
         .collect();
-    let is_other = |task: &&u32| {
-        own_frame(&scene.task(**task).chain).is_some_and(|f| !busy_tasks.contains(&&*f.function))
-    };
-    let victim = *queued.iter().find(is_other).unwrap_or(&queued[0]);
+    let speaks = |task: u32| scene.task(scene.spokesman(task));
+    let is_other =
+        |task: &&u32| own_frame(&speaks(**task).chain).is_some_and(|f| !busy_tasks.contains(&&*f.function));
+    let queued_task = *queued.iter().find(is_other).unwrap_or(&queued[0]);
+    let victim = scene.spokesman(queued_task);
     let summary = format!(
         "{} waits in {} for a job that is queued in {what}: all {} have been busy{} in {}, with {} behind them",
         words::task(scene.task(victim)),
@@ -96,8 +97,9 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
         line.count = (*count > 1).then_some(*count);
         found.evidence.push(line);
     }
-    let mut standing: Vec<u32> = queued.iter().copied().filter(|task| *task != victim).collect();
-    standing.extend(scene.behind(&queued));
+    let mut standing: Vec<u32> =
+        queued.iter().copied().filter(|task| *task != victim && *task != queued_task).collect();
+    standing.extend(scene.behind(&queued).into_iter().filter(|task| *task != victim));
     found.consequences = scene.consequences(&standing);
     // Those whose jobs keep the threads busy wait for themselves.
     let busy: FxHashMap<_, _> = workers.iter().filter_map(|w| Some((w.job.as_ref()?.task?, ()))).collect();
@@ -106,6 +108,6 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
         found
             .advice("give slow jobs an executor of their own: `loop.run_in_executor(slow_jobs, …)`")
             .advice("or raise `max_workers`; getaddrinfo() and to_thread() share the default executor"),
-        queued.into_iter().chain(standing).chain(busy),
+        queued.into_iter().chain(standing).chain([victim]).chain(busy),
     );
 }

@@ -30,20 +30,29 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
     pools.sort_unstable();
     for (pool, waiters) in pools {
         let resource = &scene.now.resources[pool as usize];
-        if let Some(found) = exhausted(scene, resource, &waiters, findings) {
-            let holders = resource.holders.iter().filter_map(|h| scene.index.task(h.task?));
+        let holders = crate::graph::holders(&scene.index, resource);
+        if let Some(found) = exhausted(scene, resource, &holders, &waiters, findings) {
+            let holders = holders.iter().filter_map(|h| scene.index.task(h.task?));
             let behind = scene.behind(&waiters);
             findings.add(found, waiters.into_iter().chain(holders).chain(behind));
         }
     }
 }
 
-fn exhausted(scene: &Scene<'_>, pool: &Resource, waiters: &[u32], findings: &Findings) -> Option<Finding> {
+fn exhausted(
+    scene: &Scene<'_>,
+    pool: &Resource,
+    holders: &[Holder],
+    waiters: &[u32],
+    findings: &Findings,
+) -> Option<Finding> {
     let state = &pool.state;
     let full = match pool.kind {
         ResourceKind::Semaphore => state.size.is_none_or(|free| free <= 0),
         // A pool that may still grow makes its waiters wait for a connection to be made.
         ResourceKind::Pool => state.capacity.is_none_or(|most| state.size.is_none_or(|size| size >= most)),
+        // A pool of the program's own.
+        ResourceKind::Queue | ResourceKind::Condition => !holders.is_empty(),
         _ => return None,
     };
     let stays = |task: u32| {
@@ -53,22 +62,23 @@ fn exhausted(scene: &Scene<'_>, pool: &Resource, waiters: &[u32], findings: &Fin
     let standing: Vec<u32> =
         waiters.iter().copied().filter(|t| stays(*t) && !findings.explains(*t)).collect();
     let &first = standing.first()?;
-    if !full || !nothing_moves(scene, pool, waiters) {
+    let slots = crate::graph::slots(pool).filter(|_| pool.kind != ResourceKind::Queue);
+    if !full || !nothing_moves(scene, pool, slots, holders, waiters) {
         return None;
     }
     let name =
         scene.task(first).waits_for.as_ref().filter(|w| w.within.is_none()).and_then(|w| w.name.as_deref());
     let what = words::resource(pool, name);
     let place = words::place(own_frame(&scene.task(first).chain));
-    let alive: Vec<&Holder> =
-        pool.holders.iter().filter(|h| h.task.is_some() || h.thread.is_some()).collect();
-    let slots = state.capacity.filter(|n| *n > 0).map_or_else(
+    let alive: Vec<&Holder> = holders.iter().filter(|h| h.task.is_some() || h.thread.is_some()).collect();
+    let missing = slots.map_or(0, |most| most - alive.len() as i64);
+    let slots = slots.map_or_else(
         || "all slots are".to_owned(),
         |n| if n == 1 { "its only slot is".to_owned() } else { format!("all {n} slots are") },
     );
     let who = match alive.first() {
         Some(holder) => holder_words(scene, holder, alive.len()),
-        None => match pool.holders.first() {
+        None => match holders.first() {
             Some(gone) => format!("taken in {} by tasks that have ended", words::place(gone.at.as_ref())),
             None => "taken, but nobody alive was found who would give one back".to_owned(),
         },
@@ -78,10 +88,9 @@ fn exhausted(scene: &Scene<'_>, pool: &Resource, waiters: &[u32], findings: &Fin
     let summary = format!("{n} {waited} in {place} for a slot of {what}: {slots} {who}");
     let mut lines = vec![scene.waits_evidence(first), fill(pool, waiters.len(), name)];
     lines[0].count = (standing.len() > 1).then_some(standing.len() as u32);
-    lines.extend(holder_lines(scene, pool, name));
+    lines.extend(holder_lines(scene, pool, holders, name));
     let mut found = finding(CHECK.slug, Severity::Error, summary).evidence(lines);
     found.consequences = scene.consequences(&scene.behind(&standing));
-    let missing = state.capacity.map_or(0, |most| most - alive.len() as i64);
     if alive.iter().any(|h| h.trust == Trust::Guessed) {
         found = found.doubt("not every holder could be read from memory; some are inferred from code");
     } else if alive.is_empty() || missing > 0 {
@@ -100,30 +109,28 @@ fn exhausted(scene: &Scene<'_>, pool: &Resource, waiters: &[u32], findings: &Fin
 }
 
 /// Whether neither the holders nor the waiters changed over the snapshots.
-fn nothing_moves(scene: &Scene<'_>, pool: &Resource, waiters: &[u32]) -> bool {
-    let holders = |r: &Resource| {
-        let mut ids: Vec<_> = r.holders.iter().map(|h| (h.task, h.thread)).collect();
-        ids.sort_unstable();
-        ids
-    };
-    let now = holders(pool);
-    let same_holders = scene
-        .history
-        .snapshots()
-        .iter()
-        .all(|s| s.resources.iter().find(|r| r.id == pool.id).is_some_and(|r| holders(r) == now));
-    if !now.is_empty() {
-        return same_holders && pool.holders.iter().all(|h| is_standing(scene, h));
+fn nothing_moves(
+    scene: &Scene<'_>,
+    pool: &Resource,
+    slots: Option<i64>,
+    holders: &[Holder],
+    waiters: &[u32],
+) -> bool {
+    let stand = holders.iter().all(|h| is_standing(scene, h));
+    if !holders.is_empty() && slots.is_some_and(|slots| holders.len() as i64 >= slots) {
+        return stand;
     }
-    // Holders unknown: then nobody who waited at first may have got a slot since.
-    let Some(first) = scene.history.snapshots().first() else { return true };
+    // Some slots are in unknown hands: then nobody who waited at first may have got one since.
+    let Some(first) = scene.history.snapshots().first() else { return stand };
     let then = crate::index::Index::of(first);
-    let place = then.resource(pool.id);
-    let waited = first.tasks.iter().filter(|t| {
-        t.waits_for.as_ref().is_some_and(|w| place.is_some() && crate::graph::acquired(&then, w) == place)
+    let Some(place) = then.resource(pool.id) else { return false };
+    let mut waited = first.tasks.iter().filter(|t| {
+        t.state == TaskState::Waiting
+            && t.waits_for.as_ref().is_some_and(|w| crate::graph::acquired(&then, w) == Some(place))
     });
-    same_holders
-        && waited.into_iter().all(|t| scene.index.task(t.id).is_some_and(|now| waiters.contains(&now)))
+    let still_waits =
+        |id| scene.index.task(id).is_some_and(|now| waiters.contains(&now) && scene.is_still(now));
+    stand && waited.all(|t| still_waits(t.id))
 }
 
 fn is_standing(scene: &Scene<'_>, holder: &Holder) -> bool {
@@ -141,7 +148,7 @@ fn holder_words(scene: &Scene<'_>, holder: &Holder, n: usize) -> String {
     let Some(task) = holder.task.and_then(|id| scene.index.get_task(id)) else {
         return format!("held in {place}");
     };
-    let orphan = is_orphan(task);
+    let orphan = scene.is_orphan(task);
     if n > 1 {
         return format!("held by {n} tasks, such as {} in {place}", words::task(task));
     }
@@ -149,19 +156,17 @@ fn holder_words(scene: &Scene<'_>, holder: &Holder, n: usize) -> String {
     format!("held by {} in {place}{nobody}", words::task(task))
 }
 
-/// A task that nobody awaits and that is not a server's own (whose outermost code is a library's).
-pub(super) fn is_orphan(task: &crate::snapshot::Task) -> bool {
-    task.awaited_by.is_empty() && task.chain.first().is_some_and(|f| f.origin == crate::frame::Origin::Own)
-}
-
 fn fill(pool: &Resource, waiters: usize, name: Option<&str>) -> Evidence {
-    let mut text = match (pool.kind, pool.state.size, pool.state.capacity) {
+    let mut text = match (pool.kind, pool.state.size, crate::graph::slots(pool)) {
         (ResourceKind::Semaphore, Some(free), Some(most)) => format!("{free} of {most} slots free"),
         (_, Some(size), Some(most)) => format!("{size} of {most} connections"),
         (_, None, Some(most)) => format!("{most} slots"),
         _ => "full".to_owned(),
     };
-    for detail in pool.state.details.iter().take(6) {
+    let tells = |name: &str| {
+        ["size", "max", "limit", "conn", "free", "idle", "token", "holders"].iter().any(|w| name.contains(w))
+    };
+    for detail in pool.state.details.iter().filter(|d| tells(&d.name) && !d.name.contains("kwargs")).take(5) {
         text.push_str(&format!(", {} = {}", detail.name, detail.value));
     }
     text.push_str(&format!(", {}", amount(waiters, "waiter")));
@@ -171,9 +176,9 @@ fn fill(pool: &Resource, waiters: usize, name: Option<&str>) -> Evidence {
 }
 
 /// Each line that holds slots once, with what the holding task does there.
-fn holder_lines(scene: &Scene<'_>, pool: &Resource, name: Option<&str>) -> Vec<Evidence> {
+fn holder_lines(scene: &Scene<'_>, pool: &Resource, holders: &[Holder], name: Option<&str>) -> Vec<Evidence> {
     let mut out: Vec<Evidence> = Vec::new();
-    for holder in &pool.holders {
+    for holder in holders {
         let mut line = scene.holds_evidence(pool, holder, name);
         if let Some(task) = holder.task.and_then(|id| scene.index.get_task(id)) {
             let waits = task.waits_for.as_ref();
@@ -182,7 +187,7 @@ fn holder_lines(scene: &Scene<'_>, pool: &Resource, name: Option<&str>) -> Vec<E
                 Some(_) => format!("it {}", scene.wait(waits)),
                 None => "it waits".to_owned(),
             };
-            let nobody = if is_orphan(task) { "; nobody awaits it" } else { "" };
+            let nobody = if scene.is_orphan(task) { "; nobody awaits it" } else { "" };
             line.text = format!("{}; {doing}{nobody}", line.text).into();
         }
         words::add_line(&mut out, line, 8);

@@ -14,21 +14,32 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn run(scene: &Scene<'_>, findings: &mut Findings) {
-    // Where every reference to the queue is known, nobody can take from it at all.
-    for (number, knot) in scene.graph.stuck.knots.iter().enumerate().filter(|(_, knot)| !knot.cycle) {
-        if let Node::Room(place) | Node::Done(place) = scene.graph.node(knot.nodes[0]) {
-            let queue = &scene.now.resources[place as usize];
-            let verb = match scene.graph.node(knot.nodes[0]) {
-                Node::Room(_) => Verb::Put,
-                _ => Verb::Join,
-            };
-            let doubt = scene.graph.is_uncertain(knot.nodes[0]).then_some("not every reference was followed");
-            let waiting = waiting(scene, queue, verb);
-            if let Some(found) =
-                describe(scene, queue, verb, &waiting, "nobody can reach it who would", doubt)
-            {
-                findings.add(found, waiting.into_iter().chain(scene.graph.behind(number).iter().copied()));
-            }
+    // Where it is known who reaches the queue, and that nobody of them can take from it.
+    for (number, knot) in scene.graph.stuck.knots.iter().enumerate() {
+        let (queue, verb, first) = match (scene.graph.node(knot.nodes[0]), knot.cycle) {
+            (Node::Room(place), false) => (&scene.now.resources[place as usize], Verb::Put, knot.nodes[0]),
+            (Node::Done(place), false) => (&scene.now.resources[place as usize], Verb::Join, knot.nodes[0]),
+            (_, true) => match super::deadlock::full_queue(scene, &knot.nodes) {
+                Some(queue) => (queue, Verb::Put, *knot.nodes.last().unwrap_or(&0)),
+                None => continue,
+            },
+            _ => continue,
+        };
+        let waiting = waiting(scene, queue, verb);
+        let standing = waiting.iter().all(|t| scene.is_still(*t) && !findings.explains(*t));
+        let doubt =
+            scene.graph.is_uncertain(first).then_some("that nobody else can reach the queue is inferred");
+        let why = match verb {
+            Verb::Put => "nobody is left who would take from it",
+            _ => "nobody is left who would work on its items",
+        };
+        let lasted = doubt.is_none() || scene.time_passed() && is_unchanged(scene, queue);
+        if standing
+            && lasted
+            && let Some(found) = describe(scene, queue, verb, &waiting, why, doubt)
+        {
+            let inside = knot.nodes.iter().copied().filter(|n| matches!(scene.graph.node(*n), Node::Task(_)));
+            findings.add(found, inside.chain(waiting).chain(scene.graph.behind(number).iter().copied()));
         }
     }
     if !scene.time_passed() {

@@ -116,7 +116,8 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         if !is_call(scene, task) {
             continue;
         }
-        let frame = own_frame(&task.chain);
+        let speaker = scene.task(scene.spokesman(place));
+        let frame = own_frame(&speaker.chain);
         let api = api(&task.chain).next().map_or_else(String::new, |f| format!(" in {}()", f.function));
         let summary = format!(
             "{} {} in {}{api}: it {}{on_behalf}",
@@ -156,7 +157,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
 
 /// The library's functions that the user's innermost line called, outermost first.
 fn api(chain: &[Frame]) -> impl Iterator<Item = &Frame> {
-    let below = chain.iter().rposition(|f| f.origin == Origin::Own).map_or(chain.len(), |at| at + 1);
+    let below = chain.iter().rposition(|f| f.origin == Origin::Own).map_or(0, |at| at + 1);
     chain[below..].iter()
 }
 
@@ -166,9 +167,10 @@ fn is_call(scene: &Scene<'_>, task: &Task) -> bool {
     if waits.timeout_s.is_some_and(|left| (0.0..=scene.config.patience_s).contains(&left)) {
         return false;
     }
-    let has_own = task.chain.iter().any(|f| f.origin == Origin::Own);
+    let speaker = scene.index.task(task.id).map_or(task, |place| scene.task(scene.spokesman(place)));
+    let own = speaker.chain.iter().rfind(|f| f.origin == Origin::Own);
     match (&waits.target, waits.verb) {
-        (Target::File { .. }, Verb::Connect) => return has_own,
+        (Target::File { .. }, Verb::Connect) => return own.is_some(),
         (Target::File { .. } | Target::Future { .. } | Target::Unknown { .. }, _) => {}
         // Clients built on anyio wait for their answers in events.
         (Target::Resource { id }, _) => {
@@ -179,7 +181,6 @@ fn is_call(scene: &Scene<'_>, task: &Task) -> bool {
         }
         _ => return false,
     }
-    let own = task.chain.iter().rfind(|f| f.origin == Origin::Own);
     let Some(own) = own else { return false };
     let own_words = words_of(&own.function).chain(own.source.iter().flat_map(|s| words_of(s)));
     let called: Vec<&Frame> = api(&task.chain).take(2).collect();
@@ -215,7 +216,7 @@ fn on_behalf(scene: &Scene<'_>, task: &Task) -> Option<String> {
     if is_request(task) {
         return Some(String::new());
     }
-    for awaiter in task.awaited_by.iter().filter_map(|a| scene.index.get_task(a.task)) {
+    for (_, awaiter) in scene.awaiters(task) {
         if let Some(Target::Tasks { done, .. }) = awaiter.waits_for.as_ref().map(|w| &w.target)
             && *done > 0
         {

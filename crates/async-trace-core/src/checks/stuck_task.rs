@@ -94,8 +94,7 @@ fn describe(scene: &Scene<'_>, lock: &Resource, holder: &Holder, root: String, w
     let what = words::resource(lock, name);
     let task = holder.task.and_then(|id| scene.index.get_task(id));
     let who = task.map_or_else(|| "somebody".to_owned(), words::task);
-    let nobody =
-        task.filter(|t| super::pool_exhausted::is_orphan(t)).map_or("", |_| ", which nobody awaits,");
+    let nobody = task.filter(|t| scene.is_orphan(t)).map_or("", |_| ", which nobody awaits,");
     let others = if waiters.len() == 1 {
         "1 task waits".to_owned()
     } else {

@@ -4,7 +4,7 @@
 use super::Scene;
 use crate::diff::own_frame;
 use crate::finding::{Evidence, ResourceRef, Role, TaskRef, ThreadRef};
-use crate::frame::Frame;
+use crate::frame::{Frame, Origin};
 use crate::snapshot::{
     FileKind, Holder, OpenFile, Resource, Target, Task, TaskState, Thread, Verb, WaitsFor,
 };
@@ -202,6 +202,34 @@ impl Scene<'_> {
             (false, 1) => "waits".to_owned(),
             (false, _) => "wait".to_owned(),
         }
+    }
+
+    /// Those that wait for a task and are alive.
+    pub(super) fn awaiters(&self, task: &'_ Task) -> impl Iterator<Item = (u32, &Task)> {
+        let awaiters = task.awaited_by.iter().filter_map(|a| self.index.task(a.task));
+        awaiters.map(|place| (place, self.task(place))).filter(|(_, t)| t.state != TaskState::Done)
+    }
+
+    /// The task whose code tells a reader something: itself, or for a task of a library alone the nearest
+    /// that waits for it and has code of the user's.
+    pub(super) fn spokesman(&self, place: u32) -> u32 {
+        let mut at = place;
+        for _ in 0..8 {
+            let task = self.task(at);
+            if task.chain.iter().any(|f| f.origin == Origin::Own) {
+                return at;
+            }
+            match self.awaiters(task).next() {
+                Some((next, _)) => at = next,
+                None => break,
+            }
+        }
+        place
+    }
+
+    /// A task that nobody awaits and that is not a server's own (whose outermost code is a library's).
+    pub(super) fn is_orphan(&self, task: &Task) -> bool {
+        self.awaiters(task).next().is_none() && task.chain.first().is_some_and(|f| f.origin == Origin::Own)
     }
 
     /// An evidence line about where a task waits.

@@ -113,16 +113,24 @@ impl<C: Canvas> Writer<'_, C> {
     fn evidence(&mut self, e: &Evidence) {
         self.line.put(Role::Rule, self.glyphs.bullet);
         if let Some(n) = e.count {
-            self.line.say(&number(u64::from(n))).say(if e.task.is_some() { " tasks, such as " } else { " " });
+            let many = if e.thread.is_some() {
+                " threads, such as "
+            } else if e.task.is_some() {
+                " tasks, such as "
+            } else {
+                " "
+            };
+            self.line.say(&number(u64::from(n))).say(many);
         }
         if let Some(thread) = &e.thread {
-            self.line.say("thread ").put(Role::Thread, &thread.name).say(" ");
+            self.line.say("thread ").put(Role::Thread, &thread.name);
         }
         if let Some(task) = &e.task {
-            self.line.say(if e.thread.is_some() { "(task " } else { "task " }).put(Role::Task, &task.name);
-            self.line.say(if e.thread.is_some() { ") " } else { " " });
+            self.line.say(if e.thread.is_some() { " (task " } else { "task " }).put(Role::Task, &task.name);
+            self.line.say(if e.thread.is_some() { ")" } else { "" });
         }
         if let Some(function) = &e.function {
+            self.line.say(if e.task.is_some() || e.thread.is_some() { " " } else { "" });
             self.line.say(verb(e.role)).say(" ");
             self.place(function, e.file.as_deref(), e.line);
             self.line.say(": ");

@@ -77,6 +77,14 @@ task main
 }
 
 #[test]
+fn the_number_of_slots_may_stand_in_the_pool_s_own_fields() {
+    let text = ORPHAN.replace("db 1/1", "db detail _maxsize 1 detail _generation 0");
+    assert!(after_two_seconds(&text).contains("its only slot is held by task Task-9"));
+    let larger = ORPHAN.replace("db 1/1", "db detail _maxsize 5");
+    assert!(after_two_seconds(&larger).contains("(error, suspected)"));
+}
+
+#[test]
 fn a_semaphore_that_nobody_releases() {
     assert_snapshot!(after_two_seconds("
 semaphore slots 0/2 as self._slots
@@ -121,16 +129,18 @@ task main
   waits gather tasks producer-1 producer-2 done 1
 ";
     assert_snapshot!(after_two_seconds(text), @"
-    0 queue-stuck (error, suspected): 2 tasks have waited for at least 2.0 s in produce() at app.py:9 in put() on the full Queue `jobs`: nobody waits to take from it, and nobody is at work on an item of it
+    0 queue-stuck (error, suspected): 2 tasks have waited for at least 2.0 s in produce() at app.py:9 in put() on the full Queue `jobs`: nobody is left who would take from it
       waits ×2 task producer-1 produce app.py:9: waits in put() of Queue `jobs`
       resource: 10 of 10 items, 2 putters, 0 getters, 10 unfinished
       => 1 [main] waits for 2 tasks (1 is done) in main app.py:20
-      ? a task that would take from it may be busy elsewhere
+      ? that nobody else can reach the queue is inferred
       try find out why the task that takes from the queue has ended: it may have died of an exception
     ");
     assert_eq!(at_once(text), "healthy");
     // Somebody is at work on an item.
-    assert_eq!(after_two_seconds(&text.replace("unfinished 10", "unfinished 11")), "healthy");
+    let working = text.replace("unfinished 10", "unfinished 11");
+    let working = format!("{working}task consumer\n  consume app.py:30\n  waits read tcp 9\n");
+    assert_eq!(after_two_seconds(&working), "healthy");
     assert_eq!(changed(&text.replace("unfinished 10", "unfinished 9"), text), "healthy");
 }
 
