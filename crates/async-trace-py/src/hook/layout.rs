@@ -28,6 +28,8 @@ pub trait Walk: Copy {
     unsafe fn code(self, frame: usize) -> usize;
     /// Where in its code the frame is: within one code object equal only for the same instruction.
     unsafe fn position(self, frame: usize) -> usize;
+    /// Whether the position alone tells the code object: true of addresses, not of offsets.
+    const POSITION_IS_UNIQUE: bool;
     /// Turns a position into CPython's `f_lasti`, in bytes.
     fn lasti(self, code: usize, position: usize) -> i32;
     /// The frame of a coroutine or generator that has been started and has not ended.
@@ -48,6 +50,8 @@ const F_CODE: usize = 32;
 const GI_FRAME: usize = 16;
 
 impl Walk for ObjectFrames {
+    const POSITION_IS_UNIQUE: bool = false;
+
     #[inline(always)]
     unsafe fn top(self, thread: usize) -> usize {
         // SAFETY: a PyThreadState; the trait's promise.
@@ -121,6 +125,8 @@ impl InternalFrames {
 }
 
 impl Walk for InternalFrames {
+    const POSITION_IS_UNIQUE: bool = true;
+
     #[inline(always)]
     unsafe fn top(self, thread: usize) -> usize {
         // SAFETY: a PyThreadState, whose `cframe` is never NULL; the trait's promise.

@@ -142,7 +142,10 @@ impl Trie {
             let mut key = 0_usize;
             let mut frame = first;
             for _ in 0..CACHE_FRAMES {
-                key = key.rotate_left(9) ^ walk.position(frame) ^ (walk.code(frame) >> 4);
+                key = key.rotate_left(9) ^ walk.position(frame);
+                if !W::POSITION_IS_UNIQUE {
+                    key ^= walk.code(frame);
+                }
                 if frame == boundary {
                     break;
                 }
@@ -165,27 +168,35 @@ impl Trie {
     }
 
     /// Whether the stack from `frame` outwards is exactly that of `leaf`; if so, whether it ended at
-    /// the boundary.
+    /// the boundary. This is what a task costs: a dozen instructions a frame.
     #[inline(always)]
     unsafe fn matches<W: Walk>(&self, walk: W, leaf: u32, mut frame: usize, boundary: usize) -> Option<bool> {
-        let mut index = leaf;
+        let mut node = self.node(leaf);
         loop {
-            let node = self.node(index);
-            // SAFETY: as in `intern`.
-            let (position, code) = unsafe { (walk.position(frame), walk.code(frame)) };
-            if node.position != position || node.code != code {
+            // SAFETY: as in `intern`. Nodes keep their code objects alive, so that an address in one
+            // of them cannot come to mean something else.
+            unsafe {
+                if node.position != walk.position(frame)
+                    || (!W::POSITION_IS_UNIQUE && node.code != walk.code(frame))
+                {
+                    return None;
+                }
+                if frame == boundary {
+                    return (node.parent == ROOT).then_some(true);
+                }
+                frame = walk.caller(frame);
+            }
+            if node.parent <= CUT {
+                return match (node.parent, frame) {
+                    (CUT, _) => Some(true),
+                    (_, 0) => Some(false),
+                    _ => None,
+                };
+            }
+            if frame == 0 {
                 return None;
             }
-            let reached = frame == boundary;
-            // SAFETY: as in `intern`.
-            frame = if reached { 0 } else { unsafe { walk.caller(frame) } };
-            index = node.parent;
-            match (index, frame) {
-                (ROOT, 0) => return Some(reached),
-                (CUT, _) => return Some(true),
-                (ROOT, _) | (_, 0) => return None,
-                _ => {}
-            }
+            node = self.node(node.parent);
         }
     }
 
