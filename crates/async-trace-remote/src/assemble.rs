@@ -11,7 +11,7 @@ use crate::process::threads::OsThread;
 use async_trace_core::snapshot::{
     Awaiter, Capture, Consistency, EventLoop, Hold, Holder, Id, Job, LoopState, Problem, ProblemCode,
     Process, Resource, ResourceKind, SCHEMA, Snapshot, Source, Syscall, Target, Task, TaskState, Thread,
-    ThreadState, Trust, WaitsFor,
+    ThreadState, Trust, Verb, WaitsFor,
 };
 use async_trace_core::text::Text;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -43,6 +43,7 @@ pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<
         holders: FxHashMap::default(),
         blocked: FxHashMap::default(),
     };
+    sort(&mut pass.walked);
     let loops = assembly.loops(&pass.walked);
     let threads = assembly.threads(&pass.walked);
     let tasks = assembly.tasks(&mut pass.walked, &threads);
@@ -82,6 +83,39 @@ pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<
     }
     snapshot.capture.read_us = u64::try_from(facts.started.elapsed().as_micros()).unwrap_or(u64::MAX);
     snapshot
+}
+
+/// Puts everything that came from sets into one stable order, so that two dumps of one program read
+/// alike: tasks by name, `Task-2` before `Task-10`; resources by the first task that has to do with them.
+fn sort(walked: &mut Walked) {
+    fn key(task: &walk::Task) -> (&str, u64, Addr) {
+        let stem = task.name.trim_end_matches(|c: char| c.is_ascii_digit());
+        (stem, task.name[stem.len()..].parse().unwrap_or(0), task.addr)
+    }
+    walked.tasks.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+    walked.index = walked.tasks.iter().enumerate().map(|(at, task)| (task.addr, at)).collect();
+    let (tasks, index) = (&mut walked.tasks, &walked.index);
+    let place = |addr: &Addr| (index.get(addr).copied().unwrap_or(usize::MAX), *addr);
+    for task in tasks.iter_mut() {
+        if let Some(Wait { on: On::Tasks { pending, .. }, verb, .. }) = &mut task.wait
+            && *verb != Verb::Gather
+        {
+            pending.sort_unstable_by_key(place);
+        }
+    }
+    let mut first: FxHashMap<Addr, usize> = FxHashMap::default();
+    for (at, task) in tasks.iter().enumerate() {
+        let waited = match &task.wait {
+            Some(Wait { on: On::Resource(resource), within, .. }) => [Some(*resource), *within],
+            _ => [None, None],
+        };
+        for resource in waited.into_iter().flatten().chain(task.holds.iter().map(|hold| hold.resource)) {
+            first.entry(resource).or_insert(at);
+        }
+    }
+    walked
+        .resources
+        .sort_by_key(|resource| (first.get(&resource.addr).copied().unwrap_or(usize::MAX), resource.addr));
 }
 
 struct Assembly<'a, 's, 'f> {
@@ -432,7 +466,8 @@ fn problems(pass: &Pass) -> Vec<Problem> {
     if pass.unstopped > 0 {
         out.push(Problem {
             code: ProblemCode::PauseBudget,
-            message: format!("{} threads could not be stopped and may have run on", pass.unstopped).into(),
+            message: format!("threads that could not be stopped and may have run on: {}", pass.unstopped)
+                .into(),
             task: None,
             count: pass.unstopped as u64,
         });

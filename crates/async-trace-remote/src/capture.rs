@@ -20,7 +20,7 @@ use crate::process::surroundings::Surroundings;
 use crate::process::threads::OsThread;
 use crate::process::{self, Identity};
 use async_trace_core::Snapshot;
-use async_trace_core::snapshot::{Consistency, Problem, ProblemCode, Source};
+use async_trace_core::snapshot::{Consistency, Problem, Source};
 use nix::time::{ClockId, clock_gettime};
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -81,7 +81,12 @@ pub(crate) fn process(pid: u32, options: &Options) -> Result<Snapshot> {
     let started = Instant::now();
     let mut target = live::prepare(pid, |memory| Box::new(memory))?;
     let pid = target.identity.pid;
-    snapshot(&mut target, LIMITS, options, started, |session| read(pid, session, options))
+    let version = target.located.version;
+    let snapshot = snapshot(&mut target, LIMITS, options, started, |session| read(pid, session, options))?;
+    if !snapshot.process.asyncio {
+        return Err(Error::NoAsyncio { pid, version: version.to_string() });
+    }
+    Ok(snapshot)
 }
 
 /// Reads a target, by the passes that `read` makes over it.
@@ -225,7 +230,9 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
                 }
             });
         }
-        let walked = walk_once(pid, session, Check::Late);
+        // A thread that would not stop may change what the others left alone.
+        let check = if unstopped > 0 { Check::All } else { Check::Late };
+        let walked = walk_once(pid, session, check);
         *session.tick.borrow_mut() = Box::new(|| {});
         let pause = match paused.borrow_mut().take() {
             Some(paused) => paused.release(),

@@ -53,6 +53,14 @@ pub enum Error {
         /// The process.
         pid: u32,
     },
+    /// Python runs, but asyncio was never imported.
+    #[error("process {pid} runs Python {version}, but has not imported asyncio: it has no tasks")]
+    NoAsyncio {
+        /// The process.
+        pid: u32,
+        /// The version found.
+        version: String,
+    },
     /// A version without a layout table.
     #[error("process {pid} runs CPython {version}, which is not supported")]
     UnsupportedVersion {
@@ -101,6 +109,7 @@ impl Error {
             Self::NoPermission { .. } => "no-permission",
             Self::NotPython { .. } => "not-python",
             Self::NotInitialized { .. } => "not-initialized",
+            Self::NoAsyncio { .. } => "no-asyncio",
             Self::UnsupportedVersion { .. } => "unsupported-version",
             Self::UnsupportedBuild { .. } => "unsupported-build",
             Self::BadFile { .. } => "bad-file",
@@ -127,6 +136,9 @@ impl Error {
                 format!("`async-trace doctor {pid}` tells what is missing; usually `sudo` or CAP_SYS_PTRACE")
             }
             Self::NotInitialized { .. } => "try again in a moment".into(),
+            Self::NoAsyncio { .. } => {
+                "for a program without asyncio, a thread dump such as `py-spy dump` is what you need".into()
+            }
             Self::UnsupportedVersion { .. } => "CPython 3.9 to 3.15 can be read".into(),
             Self::UnsupportedBuild { .. } => {
                 "the ordinary (GIL, release) builds of CPython 3.9 to 3.15 can be read".into()

@@ -58,6 +58,12 @@ impl Resources {
         }
     }
 
+    /// Puts them into another order.
+    pub(crate) fn sort_by_key<K: Ord>(&mut self, key: impl FnMut(&Resource) -> K) {
+        self.list.sort_by_cached_key(key);
+        self.index = self.list.iter().enumerate().map(|(at, resource)| (resource.addr, at)).collect();
+    }
+
     /// Adds one that was read elsewhere.
     pub(crate) fn put(&mut self, resource: Resource) {
         if let Some(index) = self.index.get(&resource.addr) {

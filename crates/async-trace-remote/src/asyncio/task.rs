@@ -9,7 +9,6 @@ use crate::memory::addr::Addr;
 use async_trace_core::frame::{Frame, FrameKind};
 use async_trace_core::snapshot::{Creation, CreationSource, ProblemCode, TaskState};
 use async_trace_core::text::Text;
-use std::sync::Arc;
 
 /// `fut_state`.
 const PENDING: i32 = 0;

@@ -27,7 +27,15 @@ pub(super) fn prepare(pid: u32, through: impl FnOnce(Live) -> Box<dyn Memory>) -
     let maps = maps::read(pid).map_err(failed("the mappings"))?;
     let memory = Live::open(pid).map_err(failed("the memory"))?;
     // Headers of files and the like are read past the copy: they are not needed again.
-    let located = locate::locate(pid, &maps, &|addr, buf| memory.read(addr, buf) == buf.len())?;
+    let located = locate::locate(pid, &maps, &|addr, buf| memory.read(addr, buf) == buf.len());
+    let located = located.map_err(|error| match (&error, process::identity(pid)) {
+        // What ends while it is looked at looks like anything but Python.
+        (
+            Error::NotPython { .. },
+            Err(Error::NoSuchProcess { .. } | Error::Zombie { .. } | Error::Gone { .. }),
+        ) => Error::Gone { pid },
+        _ => error,
+    })?;
     Ok(Prepared {
         source: Source::Live,
         pages: Pages::new(through(memory), MAX_COPY),

@@ -128,7 +128,13 @@ impl Facts {
 /// Reads it as a dump would, but lets it run.
 fn summary(pid: u32) -> Result<Summary, Error> {
     let started = Instant::now();
-    let snapshot = crate::capture(pid, &Options { pause: false, ..Options::default() })?;
+    let snapshot = match crate::capture(pid, &Options { pause: false, ..Options::default() }) {
+        Err(Error::NoAsyncio { .. }) => {
+            let time = started.elapsed();
+            return Ok(Summary { asyncio: false, tasks: 0, loops: 0, problems: 0, time });
+        }
+        read => read?,
+    };
     Ok(Summary {
         asyncio: snapshot.process.asyncio,
         tasks: snapshot.tasks.len(),

@@ -164,6 +164,7 @@ impl CoreFile {
     }
 
     /// What lay where in the address space.
+    #[cfg(test)]
     pub(crate) fn mappings(&self) -> &[Mapping] {
         &self.mappings
     }

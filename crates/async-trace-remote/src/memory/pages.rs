@@ -405,10 +405,4 @@ impl Pages {
     pub(crate) fn bytes_read(&self) -> u64 {
         self.bytes_read.get()
     }
-
-    /// Forgets every page.
-    pub(crate) fn clear(&self) {
-        *self.store.borrow_mut() = Store::default();
-        self.last.set((GONE, 0, false));
-    }
 }

@@ -259,12 +259,15 @@ fn tasks(pid: u32) -> Result<Vec<u32>, Refused> {
 fn wait(threads: &mut FxHashMap<u32, Thread>, deadline: Instant) {
     /// Most stops take some microseconds; only then is it worth to sleep.
     const EAGER: Duration = Duration::from_micros(300);
+    const MIN_LOOKS: u32 = 20;
     let flags = WaitPidFlag::WSTOPPED
         | WaitPidFlag::WEXITED
         | WaitPidFlag::WNOHANG
         | WaitPidFlag::WNOWAIT
         | WaitPidFlag::__WALL;
     let begun = Instant::now();
+    // We may have had no CPU ourselves until now: a few looks are always due.
+    let mut looks = 0;
     loop {
         let mut all = true;
         for (tid, thread) in threads.iter_mut().filter(|(_, thread)| **thread == Thread::Told) {
@@ -282,13 +285,14 @@ fn wait(threads: &mut FxHashMap<u32, Thread>, deadline: Instant) {
             all &= *thread != Thread::Told;
         }
         let now = Instant::now();
-        if all || now >= deadline {
+        looks += 1;
+        if all || (now >= deadline && looks > MIN_LOOKS) {
             return;
         }
         if now.duration_since(begun) < EAGER {
             thread::yield_now();
         } else {
-            thread::sleep(Duration::from_micros(50).min(deadline - now));
+            thread::sleep(Duration::from_micros(50));
         }
     }
 }

@@ -56,7 +56,6 @@ pub(crate) struct Layout {
     pub generator: Generator,
     pub future: Future,
     pub task: Task,
-    pub gc: Gc,
     /// 3.13+: where the target itself tells what moves between patch releases.
     pub debug: Option<DebugOffsets>,
 }
@@ -83,8 +82,6 @@ pub(crate) struct Interpreter {
     pub id: u64,
     pub threads_head: u64,
     pub modules: u64,
-    /// Offset of the structure of the garbage collector.
-    pub gc: u64,
     /// 3.12+: a pointer to the interpreter's GIL.
     pub gil: Option<u64>,
     /// 3.14+: head of the list of tasks whose thread has ended.
@@ -217,7 +214,6 @@ pub(crate) struct Function {
     pub code: u64,
     pub qualname: u64,
     pub closure: u64,
-    pub globals: u64,
 }
 
 /// `PyCodeObject`.
@@ -303,9 +299,6 @@ pub(crate) struct Frames {
     pub state: Option<u64>,
     /// 3.14+: slots and the code pointer carry tags in their two lowest bits.
     pub tagged: bool,
-    /// The frame's object, which the interpreter's own frame structure replaced in 3.11: where a
-    /// `PyFrameObject` keeps the pointer to it.
-    pub object_frame: Option<u64>,
 }
 
 /// How a frame notes where it is.
@@ -333,14 +326,11 @@ pub(crate) enum StackTop {
 /// Generators, coroutines and async generators.
 #[derive(Clone, Debug)]
 pub(crate) struct Generator {
-    pub name: u64,
     pub qualname: u64,
     pub frame: GeneratorFrame,
     pub state: GeneratorState,
     /// The awaited object is this many slots below the top of the stack.
     pub awaited_slot: u64,
-    /// `cr_origin`.
-    pub origin: u64,
 }
 
 /// Where a generator's frame is.
@@ -369,7 +359,6 @@ pub(crate) struct Future {
     pub event_loop: u64,
     pub callback0: u64,
     pub callbacks: u64,
-    pub exception: u64,
     pub source_tb: u64,
     pub state: u64,
     /// 3.14+: `fut_awaited_by` and the byte that tells whether it is a set.
@@ -389,12 +378,4 @@ pub(crate) struct Task {
     pub num_cancels: Option<u64>,
     /// 3.14+: `task_node`.
     pub node: Option<u64>,
-}
-
-/// `_gc_runtime_state`.
-#[derive(Clone, Debug)]
-pub(crate) struct Gc {
-    /// Heads of the lists: three generations and the permanent one.
-    pub heads: [u64; 4],
-    pub collecting: u64,
 }

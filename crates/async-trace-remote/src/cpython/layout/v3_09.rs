@@ -6,15 +6,7 @@ use super::*;
 pub(super) const LAYOUT: Layout = Layout {
     version: (3, 9),
     runtime: Runtime { interpreters_head: 32, gil: Some(Gil { locked: 368, last_holder: 360 }) },
-    interpreter: Interpreter {
-        next: 0,
-        id: 24,
-        threads_head: 8,
-        modules: 856,
-        gc: 616,
-        gil: None,
-        tasks_head: None,
-    },
+    interpreter: Interpreter { next: 0, id: 24, threads_head: 8, modules: 856, gil: None, tasks_head: None },
     thread: ThreadState {
         next: 8,
         interp: 16,
@@ -43,7 +35,7 @@ pub(super) const LAYOUT: Layout = Layout {
     attributes: Attributes::DictOffset,
     deque: Deque { leftblock: 24, leftindex: 40 },
     module_dict: 16,
-    function: Function { code: 16, qualname: 104, closure: 48, globals: 24 },
+    function: Function { code: 16, qualname: 104, closure: 48 },
     code: Code {
         firstlineno: 40,
         stacksize: 32,
@@ -74,21 +66,17 @@ pub(super) const LAYOUT: Layout = Layout {
         generator: Some(96),
         state: None,
         tagged: false,
-        object_frame: None,
     },
     generator: Generator {
-        name: 48,
         qualname: 56,
         frame: GeneratorFrame::Pointer(16),
         state: GeneratorState::Running { running: 24, yield_from: 72 },
         awaited_slot: 1,
-        origin: 96,
     },
     future: Future {
         event_loop: 16,
         callback0: 24,
         callbacks: 40,
-        exception: 48,
         source_tb: 64,
         state: 80,
         awaited_by: None,
@@ -102,6 +90,5 @@ pub(super) const LAYOUT: Layout = Layout {
         num_cancels: None,
         node: None,
     },
-    gc: Gc { heads: [24, 48, 72, 104], collecting: 200 },
     debug: None,
 };

@@ -6,15 +6,7 @@ use super::*;
 pub(super) const LAYOUT: Layout = Layout {
     version: (3, 11),
     runtime: Runtime { interpreters_head: 40, gil: Some(Gil { locked: 376, last_holder: 368 }) },
-    interpreter: Interpreter {
-        next: 0,
-        id: 48,
-        threads_head: 16,
-        modules: 888,
-        gc: 648,
-        gil: None,
-        tasks_head: None,
-    },
+    interpreter: Interpreter { next: 0, id: 48, threads_head: 16, modules: 888, gil: None, tasks_head: None },
     thread: ThreadState {
         next: 8,
         interp: 16,
@@ -43,7 +35,7 @@ pub(super) const LAYOUT: Layout = Layout {
     attributes: Attributes::TwoSlots,
     deque: Deque { leftblock: 24, leftindex: 40 },
     module_dict: 16,
-    function: Function { code: 48, qualname: 40, closure: 72, globals: 16 },
+    function: Function { code: 48, qualname: 40, closure: 72 },
     code: Code {
         firstlineno: 72,
         stacksize: 68,
@@ -74,21 +66,17 @@ pub(super) const LAYOUT: Layout = Layout {
         generator: None,
         state: None,
         tagged: false,
-        object_frame: Some(24),
     },
     generator: Generator {
-        name: 32,
         qualname: 40,
         frame: GeneratorFrame::Embedded(80),
         state: GeneratorState::Resume { state: 75, resume: [151, 150] },
         awaited_slot: 1,
-        origin: 64,
     },
     future: Future {
         event_loop: 16,
         callback0: 24,
         callbacks: 40,
-        exception: 48,
         source_tb: 72,
         state: 88,
         awaited_by: None,
@@ -102,6 +90,5 @@ pub(super) const LAYOUT: Layout = Layout {
         num_cancels: Some(168),
         node: None,
     },
-    gc: Gc { heads: [24, 48, 72, 104], collecting: 200 },
     debug: None,
 };
