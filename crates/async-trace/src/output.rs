@@ -20,6 +20,8 @@ impl Output {
         let terminal =
             || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0.max(40)));
         let width = options.width.map(usize::from).or_else(columns).or_else(terminal);
+        // A terminal that does not tell its size.
+        let width = width.or_else(|| io::stdout().is_terminal().then_some(80));
         Self { color: options.color, ascii: options.ascii, width }
     }
 
@@ -132,6 +134,9 @@ impl Paper<'_> {
 
 impl Canvas for Paper<'_> {
     fn span(&mut self, role: Role, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         let style = if self.colored { style(role) } else { Style::new() };
         if style == Style::new() {
             return self.write(text.as_bytes());

@@ -85,10 +85,18 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// `, taken at bank.py:38 (transfer) by`; where the line of the `with` is not known, `, held at …`.
-    fn held(&mut self, held: &Holder) {
+    /// `, taken as target.lock at bank.py:38 (transfer) by`; where the line of the `with` is not known,
+    /// `, held at …`. Two locks may go by one name, and one lock by two.
+    fn held(&mut self, held: &Holder, resource: &Resource, waiting: Option<&str>) {
         self.line.say(if held.trust == Trust::Guessed { ", probably " } else { ", " });
         self.line.say(if held.taken_line.is_some() { "taken" } else { "held" });
+        let task = held.task.and_then(|id| self.index.get_task(id)).map(|t| &t.holds);
+        let thread = held.thread.and_then(|tid| self.index.get_thread(tid)).map(|t| &t.holds);
+        let mut holds = task.or(thread).into_iter().flatten();
+        let name = holds.find(|h| h.resource == resource.id).and_then(|h| h.name.as_deref());
+        if let Some(name) = name.filter(|name| Some(*name) != waiting.or(resource.name.as_deref())) {
+            self.line.say(" as ").put(Role::Resource, name);
+        }
         if let Some(at) = &held.at {
             self.line.say(" ");
             let line = held.taken_line.unwrap_or(at.line);
@@ -149,7 +157,7 @@ impl<'a> Tree<'a> {
                 self.line.say("for ");
                 self.speaker.resource(&mut self.line, resource, name);
                 match holder_in(self.index, p, holder) {
-                    Some(held) => self.held(held),
+                    Some(held) => self.held(held, resource, name),
                     None if resource.kind == ResourceKind::Executor => {
                         self.line.say(", all of whose threads are busy, one as");
                     }

@@ -597,3 +597,49 @@ unstarted log app.py:20
       log, defined at app.py:20
     ");
 }
+
+#[test]
+fn a_lock_that_goes_by_two_names_is_called_by_both() {
+    let text = "
+lock a
+lock b
+task one
+  transfer app.py:22
+  holds a as target.lock taken 20
+  withdraw app.py:15
+  waits acquire b as account.lock
+task two
+  transfer app.py:22
+  holds b as target.lock taken 20
+  withdraw app.py:15
+  waits acquire a as account.lock
+";
+    assert_snapshot!(shown(text, &narrow()), @"
+    process 4711: python3 app.py
+    Python 3.11.7, 2 tasks, 1 loop, 1 thread; paused 3.1 ms
+    files are below /srv/app
+
+    DEADLOCK: 2 tasks wait for each other
+      ┌▶ task one
+      │    waits at app.py:15 (withdraw)
+      │    for Lock account.lock, taken as target.lock at app.py:20 (transfer) by
+      ├▶ task two
+      │    waits at app.py:15 (withdraw)
+      │    for Lock account.lock, taken as target.lock at app.py:20 (transfer) by
+      └▶ task one, the first one again
+
+    loop in MainThread (thread 4711, asyncio): idle, 2 tasks, 0 ready
+
+    task one
+      transfer  app.py:22
+      withdraw  app.py:15
+      → waits for Lock account.lock, held by task two at app.py:22 (transfer)
+      • holds Lock target.lock, taken at app.py:20; 1 task waits for it
+
+    task two
+      transfer  app.py:22
+      withdraw  app.py:15
+      → waits for Lock account.lock, held by task one at app.py:22 (transfer)
+      • holds Lock target.lock, taken at app.py:20; 1 task waits for it
+    ");
+}
