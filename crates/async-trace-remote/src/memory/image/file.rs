@@ -80,7 +80,9 @@ pub(crate) fn parse(mut from: impl BufRead) -> Result<Image, String> {
     let version = std::str::from_utf8(version).ok().and_then(|version| version.strip_suffix('\n'));
     match version.and_then(|version| version.parse::<u32>().ok()) {
         Some(VERSION) => {}
-        Some(other) => return Err(format!("it is an image of version {other}; a newer async-trace reads it")),
+        Some(other) => {
+            return Err(format!("it is an image of version {other}; a newer async-trace reads it"));
+        }
         None => return Err("it is a damaged image".into()),
     }
     let mut line = Vec::new();
