@@ -5,11 +5,12 @@
 //! if every snapshot in between shows it.
 
 use crate::frame::{Frame, Origin};
-use crate::snapshot::{Id, Job, Snapshot, Target, Task, TaskState, Thread, WaitsFor};
-use rustc_hash::FxHashMap;
+use crate::snapshot::{Id, Job, Problem, ProblemCode, Snapshot, Target, Task, TaskState, Thread, WaitsFor};
+use rustc_hash::{FxHashMap, FxHashSet};
 
-/// How far two readings of the same timer may differ, in seconds.
-const TIMER_SLACK_S: f64 = 0.05;
+/// How far two readings of the same timer may differ, in seconds: a loaded machine may do something else
+/// between one clock and the other.
+const TIMER_SLACK_S: f64 = 0.2;
 
 /// The past of the newest of several snapshots.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct History<'a> {
     pub interval_s: f64,
     /// For each task of the newest snapshot: since how many seconds its wait is the same.
     since: Vec<f64>,
+    /// For each task of the newest snapshot: whether no snapshot shows it at another wait.
+    unbroken: Vec<bool>,
     /// For each task of the newest snapshot, itself in the oldest one, where all in between have it.
     oldest: Vec<Option<&'a Task>>,
     snapshots: Vec<&'a Snapshot>,
@@ -28,7 +31,13 @@ impl<'a> History<'a> {
     #[must_use]
     pub fn of(snapshots: &[&'a Snapshot]) -> Self {
         let Some((&newest, earlier)) = snapshots.split_last() else {
-            return Self { interval_s: 0.0, since: Vec::new(), oldest: Vec::new(), snapshots: Vec::new() };
+            return Self {
+                interval_s: 0.0,
+                unbroken: Vec::new(),
+                since: Vec::new(),
+                oldest: Vec::new(),
+                snapshots: Vec::new(),
+            };
         };
         let now = newest.capture.time_s;
         let mut since = vec![0.0; newest.tasks.len()];
@@ -38,12 +47,16 @@ impl<'a> History<'a> {
         let mut chains = FxHashMap::default();
         for snapshot in earlier.iter().rev() {
             let tasks: FxHashMap<Id, &Task> = snapshot.tasks.iter().map(|t| (t.id, t)).collect();
+            let gaps = Gaps::of(snapshot);
             let age_s = (now - snapshot.capture.time_s).max(0.0);
             for (i, task) in newest.tasks.iter().enumerate() {
                 if oldest[i].is_none() {
                     continue;
                 }
                 let before = tasks.get(&task.id).copied().filter(|before| is_same_task(before, task));
+                if gaps.may_hide(task.id, before.is_some()) {
+                    continue;
+                }
                 oldest[i] = before;
                 let elapsed_s = now - snapshot.capture.time_s;
                 same_wait[i] = same_wait[i]
@@ -59,7 +72,7 @@ impl<'a> History<'a> {
             }
         }
         let interval_s = snapshots.first().map_or(0.0, |first| (now - first.capture.time_s).max(0.0));
-        Self { interval_s, since, oldest, snapshots: snapshots.to_vec() }
+        Self { interval_s, since, unbroken: same_wait, oldest, snapshots: snapshots.to_vec() }
     }
 
     /// Since how many seconds, at least, a task of the newest snapshot is at the same wait.
@@ -68,10 +81,15 @@ impl<'a> History<'a> {
         self.since.get(task as usize).copied().unwrap_or(0.0)
     }
 
-    /// Whether every snapshot shows the task at the same wait. With one snapshot always true.
+    /// Whether every snapshot that shows the task shows it at the same wait, and those lie at least
+    /// three quarters of the whole time apart. With one snapshot always true.
     #[must_use]
     pub fn is_unchanged(&self, task: u32) -> bool {
-        self.waits_since(task) >= self.interval_s
+        self.is_unbroken(task) && self.waits_since(task) >= 0.75 * self.interval_s
+    }
+
+    fn is_unbroken(&self, task: u32) -> bool {
+        self.unbroken.get(task as usize).copied().unwrap_or(false)
     }
 
     /// The task as the oldest snapshot shows it, if it was there all the time.
@@ -97,6 +115,36 @@ impl<'a> History<'a> {
         self.thread_always(thread.tid, |_, t| {
             same_lines(&t.stack, &thread.stack) && same_job(t.job.as_ref(), thread.job.as_ref())
         })
+    }
+}
+
+/// Whether tasks may be missing from a snapshot.
+#[must_use]
+pub fn has_gaps(snapshot: &Snapshot) -> bool {
+    let is_gap = |p: &Problem| {
+        matches!(p.code, ProblemCode::TaskListTorn | ProblemCode::TaskUnreadable | ProblemCode::Budget)
+    };
+    snapshot.problems.iter().any(is_gap)
+}
+
+/// What a snapshot could not read, and so says nothing about.
+struct Gaps {
+    tasks_missing: bool,
+    torn: FxHashSet<Id>,
+}
+
+impl Gaps {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            tasks_missing: has_gaps(snapshot),
+            torn: snapshot.problems.iter().filter_map(|p| p.task).collect(),
+        }
+    }
+
+    /// Whether a task may have been there, or have been elsewhere than it says, without this snapshot
+    /// knowing.
+    fn may_hide(&self, task: Id, is_seen: bool) -> bool {
+        self.torn.contains(&task) || self.tasks_missing && !is_seen
     }
 }
 
@@ -163,6 +211,18 @@ pub fn own_frame(chain: &[Frame]) -> Option<&Frame> {
 mod tests {
     use super::History;
     use crate::fixture::snapshot;
+
+    #[test]
+    fn what_a_look_could_not_read_changes_nothing() {
+        let [then, now] = [0, 2].map(|at| snapshot(&format!("process 1 at {at}\n{THEN}")));
+        let gap = "process 1 at 1\nproblem task_unreadable 1 \"a task could not be read\"\n";
+        let unread = snapshot(&format!("{gap}{}", THEN.replace("task waiter", "task stranger")));
+        let history = History::of(&[&then, &unread, &now]);
+        assert!(history.is_unchanged(2));
+        let gone = snapshot(&format!("process 1 at 1\n{}", THEN.replace("task waiter", "task stranger")));
+        assert!(!History::of(&[&then, &gone, &now]).is_unchanged(2));
+        assert!(!History::of(&[&unread, &unread, &now]).is_unchanged(2), "never seen before");
+    }
 
     const THEN: &str = "
 lock a

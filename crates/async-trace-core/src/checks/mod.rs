@@ -96,6 +96,7 @@ impl Default for Config {
 /// Finds what is wrong. `snapshots` are of one process, the oldest first; findings come the worst first.
 #[must_use]
 pub fn run(snapshots: &[&Snapshot], config: &Config) -> Vec<Finding> {
+    let snapshots = up_to_a_whole_one(snapshots);
     let Some(&now) = snapshots.last() else { return Vec::new() };
     let index = Index::of(now);
     let graph = Graph::of(&index, config.patience_s);
@@ -106,6 +107,15 @@ pub fn run(snapshots: &[&Snapshot], config: &Config) -> Vec<Finding> {
         (check.run)(&scene, &mut findings);
     }
     findings.ranked()
+}
+
+/// Leaves out the newest snapshots from which tasks are missing, where an older one is whole.
+fn up_to_a_whole_one<'a, 's>(snapshots: &'s [&'a Snapshot]) -> &'s [&'a Snapshot] {
+    let whole = snapshots.iter().rposition(|s| !crate::diff::has_gaps(s));
+    match whole {
+        Some(at) if at > 0 => &snapshots[..=at],
+        _ => snapshots,
+    }
 }
 
 /// What all checks look at.
