@@ -201,6 +201,8 @@ pub fn frames(minor: u8) -> Option<Frames> {
     }
 }
 
+/// `interp` in `PyThreadState`, unchanged from 3.9 to 3.15. Checked against `PyInterpreterState_Get`.
+pub const THREAD_INTERPRETER: usize = 16;
 /// `tp_init` in `PyTypeObject`, unchanged from 3.9 to 3.15. Checked against the slot wrapper's copy.
 pub const TP_INIT: usize = 296;
 /// `d_wrapped` in `PyWrapperDescrObject`, unchanged from 3.9 to 3.15.

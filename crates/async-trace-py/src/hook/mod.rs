@@ -27,7 +27,7 @@ mod trie;
 pub use switch::Switches;
 use trie::{CUT, ROOT};
 
-use layout::{Frames, Walk, word};
+use layout::{Frames, THREAD_INTERPRETER, Walk, word};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use record::Record;
@@ -61,6 +61,8 @@ pub struct State {
     pub trie: Trie,
     /// Tasks whose `__init__` runs right now: an eager task runs its first step there.
     starting: Vec<(usize, *mut Record)>,
+    /// Dead records for the next tasks.
+    spare: Vec<*mut Record>,
 }
 
 /// How to find the running task of the calling thread.
@@ -111,6 +113,7 @@ impl State {
     ///
     /// # Safety
     /// As for [`Self::record_of`].
+    #[inline(always)]
     pub unsafe fn ensure_record(state: *mut Self, task: usize) -> *mut Record {
         // SAFETY: the caller's promise; `state` is the one that lives for ever.
         unsafe {
@@ -118,7 +121,7 @@ impl State {
             if !record.is_null() {
                 return record;
             }
-            let record = Record::new((*state).record_type, ROOT, ptr::null_mut());
+            let record = Record::new(state, ROOT, ptr::null_mut());
             if !record.is_null() {
                 store(state, task, record);
             }
@@ -172,21 +175,21 @@ unsafe fn begin(task: usize) -> *mut Record {
     let Some(state) = state() else { return ptr::null_mut() };
     // SAFETY: the GIL is held. Up to `note_parent` no Python code runs.
     unsafe {
+        let thread = ffi::PyThreadState_Get() as usize;
         // Before 3.12 one static type serves all interpreters.
-        if ffi::PyInterpreterState_Get() != (*state).interpreter {
+        if word(thread + THREAD_INTERPRETER) != (*state).interpreter as usize {
             return ptr::null_mut();
         }
         if (*state).trie.is_nearly_full() {
             make_space(state);
         }
-        let thread = ffi::PyThreadState_Get() as usize;
         let (leaf, parent) = match (*state).frames {
             Frames::Objects(walk) => stack_and_parent(state, walk, thread),
             Frames::Internal(walk) => stack_and_parent(state, walk, thread),
         };
         (*state).trie.enter(leaf);
         let parent_record = if parent == 0 { ptr::null_mut() } else { note_parent(state, parent) };
-        let record = Record::new((*state).record_type, leaf, parent_record);
+        let record = Record::new(state, leaf, parent_record);
         if record.is_null() {
             (*state).trie.leave(leaf);
         } else {
@@ -232,7 +235,7 @@ pub fn here(py: Python<'_>) -> Option<Py<PyAny>> {
         }
         (*state).trie.hold(leaf);
         let parent = note_parent(state, parent);
-        let record = Record::new((*state).record_type, leaf, parent);
+        let record = Record::new(state, leaf, parent);
         if record.is_null() {
             (*state).trie.leave(leaf);
         }

@@ -4,7 +4,7 @@
 //! Reads go through the kernel (`/proc/self/mem`) until an address has proven good: a wrong table
 //! must end in a refusal, not in a crash.
 
-use super::layout::{Frames, Walk, frames, word};
+use super::layout::{Frames, THREAD_INTERPRETER, Walk, frames, word};
 use super::record::make_type;
 use super::trie::Trie;
 use super::{Running, State, block, set_state, slots, state};
@@ -74,6 +74,10 @@ pub fn learn(objects: &Bound<'_, PyDict>) -> PyResult<()> {
     let trie = Trie::new().ok_or_else(|| refuse("there is no memory for creation stacks"))?;
     // SAFETY: the GIL is held.
     let (interpreter, record_type) = unsafe { (ffi::PyInterpreterState_Get(), make_type()) };
+    // SAFETY: a thread state is larger than the offset.
+    if unsafe { word(ffi::PyThreadState_Get() as usize + THREAD_INTERPRETER) } != interpreter as usize {
+        return Err(refuse("threads keep their interpreter elsewhere"));
+    }
     if record_type.is_null() {
         return Err(PyErr::fetch(py));
     }
@@ -90,6 +94,7 @@ pub fn learn(objects: &Bound<'_, PyDict>) -> PyResult<()> {
         record_type,
         trie,
         starting: Vec::new(),
+        spare: Vec::new(),
     });
     block::publish();
     Ok(())

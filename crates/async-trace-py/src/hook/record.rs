@@ -7,7 +7,7 @@
 //! `create_task` do what they always did. In debug mode it stands in front of asyncio's own list and
 //! behaves like it.
 
-use super::state;
+use super::{State, state};
 use pyo3::ffi;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::ptr;
@@ -18,6 +18,9 @@ const MAX_ANCESTORS: u16 = 64;
 
 /// Set when pending operations name the task (`operations.rs`).
 pub const HAS_OPERATIONS: u16 = 1;
+
+/// Dead records that are kept for the next tasks. They keep their reference to the type.
+const SPARE: usize = 64;
 
 /// The record of one task: 40 bytes.
 #[repr(C)]
@@ -56,16 +59,26 @@ impl Record {
     /// Makes a record for a task on `node` below `parent`; null without memory.
     ///
     /// # Safety
-    /// The GIL is held, `kind` is the record type and `parent` null or a record.
+    /// The GIL is held and `parent` is null or a record.
     #[inline]
-    pub unsafe fn new(kind: *mut ffi::PyTypeObject, node: u32, parent: *mut Record) -> *mut Record {
-        // SAFETY: memory of the object allocator, initialised as an object before anything sees it.
+    pub unsafe fn new(state: *mut State, node: u32, parent: *mut Record) -> *mut Record {
+        // SAFETY: memory of the object allocator, initialised as an object before anything sees it. A
+        // spare record is an object without references: one makes it alive again.
         unsafe {
-            let record = ffi::PyObject_Malloc(size_of::<Record>()).cast::<Record>();
-            if record.is_null() {
-                return record;
-            }
-            ffi::PyObject_Init(record.cast(), kind);
+            let record = match (*state).spare.pop() {
+                Some(record) => {
+                    (*record).head[0] = 1;
+                    record
+                }
+                None => {
+                    let record = ffi::PyObject_Malloc(size_of::<Record>()).cast::<Record>();
+                    if record.is_null() {
+                        return record;
+                    }
+                    ffi::PyObject_Init(record.cast(), (*state).record_type);
+                    record
+                }
+            };
             let parent =
                 if parent.is_null() || (*parent).depth >= MAX_ANCESTORS { ptr::null_mut() } else { parent };
             let depth = if parent.is_null() {
@@ -104,16 +117,24 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
     // SAFETY: the interpreter calls this once, with the GIL, for a record without references.
     unsafe {
         let record = object.cast::<Record>();
-        let kind = ffi::Py_TYPE(object);
         let (node, parent, flags) = ((*record).node, (*record).parent, (*record).flags);
         let extra = std::mem::replace(&mut (*record).extra, ptr::null_mut());
         if flags & HAS_OPERATIONS != 0 && !extra.is_null() {
             super::operations::forget_task((*extra).address);
         }
-        ffi::PyObject_Free(object.cast());
-        ffi::Py_DECREF(kind.cast());
-        if let Some(state) = state() {
-            (*state).trie.leave(node);
+        match state() {
+            Some(state) if (*state).spare.len() < SPARE => {
+                (*state).trie.leave(node);
+                (*state).spare.push(record);
+            }
+            _ => {
+                let kind = ffi::Py_TYPE(object);
+                ffi::PyObject_Free(object.cast());
+                ffi::Py_DECREF(kind.cast());
+                if let Some(state) = state() {
+                    (*state).trie.leave(node);
+                }
+            }
         }
         if !extra.is_null() {
             let extra = Box::from_raw(extra);
