@@ -221,7 +221,7 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
             let mut ticks = 0u32;
             *session.tick.borrow_mut() = Box::new(move || {
                 ticks += 1;
-                if ticks % 32 == 0
+                if ticks.is_multiple_of(32)
                     && since.elapsed() >= budget
                     && let Some(paused) = paused.borrow_mut().take()
                 {

@@ -110,10 +110,12 @@ pub(crate) fn classify(
             carriers.extend(own_self.filter(|object| !carriers.contains(object)));
         }
     }
-    for object in [within, if let On::Resource(object) = known.on { Some(object) } else { None }] {
-        if let Some(object) = object {
-            walked.resources.add(session.reader, object, &mut walked.problems);
-        }
+    let waited = match known.on {
+        On::Resource(object) => Some(object),
+        _ => None,
+    };
+    for object in [within, waited].into_iter().flatten() {
+        walked.resources.add(session.reader, object, &mut walked.problems);
     }
     if let (Some(pool), On::Resource(object)) = (within, &known.on) {
         walked.resources.set_within(*object, pool);

@@ -37,6 +37,9 @@ const INLINE_VALUES: u64 = 1 << 2;
 const MANAGED_DICT: u64 = 1 << 4;
 const HEAP_TYPE: u64 = 1 << 9;
 
+/// Names and offsets of `__slots__`.
+type Slots = Rc<[(Text, u64)]>;
+
 /// A type of the target.
 #[derive(Debug)]
 pub(crate) struct Type {
@@ -50,7 +53,7 @@ pub(crate) struct Type {
     dictoffset: i64,
     cached_keys: Addr,
     /// Attributes in `__slots__`, of this type and its bases.
-    slots: RefCell<Option<Rc<[(Text, u64)]>>>,
+    slots: RefCell<Option<Slots>>,
     module: RefCell<Option<Text>>,
 }
 
@@ -773,7 +776,7 @@ impl<'t> Reader<'t> {
     }
 
     /// `__slots__`: names and offsets, from the member descriptors of a class and its bases.
-    fn slots(&self, of: &Type) -> Read<Rc<[(Text, u64)]>> {
+    fn slots(&self, of: &Type) -> Read<Slots> {
         if let Some(known) = &*of.slots.borrow() {
             return Ok(known.clone());
         }
@@ -861,7 +864,7 @@ impl<'t> Reader<'t> {
 
     /// Whether a pointer could be an object: its type can be read.
     pub(crate) fn is_object(&self, object: Addr) -> bool {
-        !object.is_null() && object.0 % 8 == 0 && self.type_of(object).is_ok()
+        !object.is_null() && object.0.is_multiple_of(8) && self.type_of(object).is_ok()
     }
 
     /// Whether this is `True`.

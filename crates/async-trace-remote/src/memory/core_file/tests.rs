@@ -140,8 +140,8 @@ fn names_the_file_without_which_it_cannot_be_read() {
     let scratch = Scratch::new("gone");
     // The oldest, which needs the file, and the newest, whose cookie is in the core.
     let pythons = interpreters();
-    for python in [pythons.first(), pythons.last()].into_iter().flatten().cloned() {
-        let (target, _) = Target::python(&python, PROGRAM);
+    for python in [pythons.first(), pythons.last()].into_iter().flatten() {
+        let (target, _) = Target::python(python, PROGRAM);
         let maps = maps::read(target.pid()).expect("maps");
         let libpython =
             maps.iter().filter_map(|mapping| mapping.file()).find(|path| path.contains("/libpython3"));
