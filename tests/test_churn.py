@@ -6,7 +6,9 @@ chain, and no other task with a chain that it cannot have.
 
 import json
 import mmap
+import os
 import re
+import signal
 import struct
 from pathlib import Path
 
@@ -48,6 +50,10 @@ class Churn:
         self.file.close()
         self.program.process.kill()
         self.program.stop()
+
+    def stand_still(self, still):
+        """Stops it, or lets it go on: two programs at full speed would leave no processor for the tool."""
+        os.kill(self.program.pid, signal.SIGSTOP if still else signal.SIGCONT)
 
     def begin(self):
         """Forgets the gaps seen so far."""
@@ -100,25 +106,32 @@ EVERYONE = {f"parked-{n}" for n in range(1000)}
 
 @pytest.mark.minors("3.11", "3.13", "3.14", "3.15")
 def test_every_dump_is_complete_and_the_program_hardly_notices(churn, twin, interpreter):
-    gaps, baseline, pauses, retries = [], [], [], 0
+    gaps, baseline, pauses, partly, retries = [], [], [], 0, 0
     for _ in range(DUMPS // BLOCK):
+        twin.stand_still(False)
         churn.begin()
         for _ in range(BLOCK):
             tool.run("dump", twin.program.pid, "--json")
         baseline.append(churn.longest_gap())
+        twin.stand_still(True)
         churn.begin()
         snapshots = [tool.snapshot(churn.program.pid, "--pause-budget", "8ms") for _ in range(BLOCK)]
         gaps.append(churn.longest_gap())
         for snapshot in snapshots:
             assert faults(snapshot, churn.chain) == []
             assert EVERYONE - parked(snapshot) == set()
-            assert snapshot["problems"] == []
-            assert snapshot["capture"]["consistency"] == "paused"
+            # The pause is bounded by the clock, whoever else wants the processor: what came too late for it
+            # is read while the program runs on, and what changed under that is named.
+            if snapshot["capture"]["consistency"] == "partly_paused":
+                assert "pause_budget" in {problem["code"] for problem in snapshot["problems"]}
+                partly += 1
+            else:
+                assert snapshot["problems"] == []
             pauses.append(snapshot["capture"]["pause_us"])
             retries += snapshot["capture"]["retries"]
     print(
         f"\nCPython {interpreter.version}: longest gap {max(gaps) * 1e3:.1f} ms, without dumps {max(baseline) * 1e3:.1f} ms;"
-        f" pause median {sorted(pauses)[DUMPS // 2] / 1e3:.2f} ms, longest {max(pauses) / 1e3:.2f} ms; {retries} retries"
+        f" pause median {sorted(pauses)[DUMPS // 2] / 1e3:.2f} ms, longest {max(pauses) / 1e3:.2f} ms; {partly} of {DUMPS} only partly paused; {retries} retries"
     )
     assert max(gaps) <= max(baseline) + PAUSE
 
