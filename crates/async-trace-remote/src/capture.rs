@@ -20,7 +20,7 @@ use crate::process::surroundings::Surroundings;
 use crate::process::threads::OsThread;
 use crate::process::{self, Identity};
 use async_trace_core::Snapshot;
-use async_trace_core::snapshot::{Consistency, Problem, ProblemCode, Source};
+use async_trace_core::snapshot::{Consistency, Problem, Source};
 use nix::time::{ClockId, clock_gettime};
 use std::cell::{Cell, RefCell};
 use std::path::Path;

@@ -86,9 +86,8 @@ pub(crate) fn record(pid: u32, path: &Path, options: &Options) -> Result<Snapsho
 fn facts(target: &Prepared, snapshot: &Snapshot) -> Facts {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates
     let ns = |seconds: f64| (seconds * 1e9).round() as u64;
-    let of_the_pause = |problem: &&Problem| {
-        matches!(problem.code, ProblemCode::PauseBudget | ProblemCode::PauseRefused)
-    };
+    let of_the_pause =
+        |problem: &&Problem| matches!(problem.code, ProblemCode::PauseBudget | ProblemCode::PauseRefused);
     let mut problems: Vec<Problem> = snapshot.problems.iter().filter(of_the_pause).cloned().collect();
     if problems.is_empty() && snapshot.capture.consistency == Consistency::Unpaused {
         problems.push(Problem {
