@@ -78,6 +78,7 @@ def implement():
         debug_database_call,
         debug_http_request,
         debug_task_creation,
+        _tasks.log_task_info,
     ):
         _core.implement(function.__name__, function)
 

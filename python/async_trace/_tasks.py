@@ -66,13 +66,6 @@ def _waits_at(task):
 
 
 def log_task_info():
-    """Print the tasks of the running loop: how many, created where, where they wait, and what is pending.
-
-    Tasks that were created at one place and wait at one place are one line. Does nothing while tracing
-    is off.
-    """
-    if not _core.helpers_on():
-        return
     groups = {}
     current = current_task()
     tasks = all_tasks()

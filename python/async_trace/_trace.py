@@ -47,8 +47,7 @@ def collect_async_trace(all_frames=False):
 
     Only the user's frames are listed; ``all_frames`` adds those of libraries and of asyncio.
     """
-    reason = _tracing.learn()
-    if reason is not None:
+    if not _tracing.learned and _tracing.learn() is not None:
         return _without_hook(sys._getframe(1))
     trace = _core.collect(all_frames)
     if trace["current_task"] is None:

@@ -7,6 +7,7 @@ import threading
 _lock = threading.RLock()
 _enabled = False
 _refused = None
+learned = False
 
 
 def _task_types(base):
@@ -22,10 +23,11 @@ def _task_types(base):
 
 def learn():
     """Let the native half learn this interpreter's layout; returns why it cannot, or None."""
-    global _refused
+    global _refused, learned
     with _lock:
         if _refused is None:
             _refused = _learn()
+            learned = not _refused
         return _refused or None
 
 

@@ -12,10 +12,10 @@ from ._core import (
     debug_database_call,
     debug_http_request,
     debug_task_creation,
+    log_task_info,
 )
 from ._operations import operation
 from ._output import configure
-from ._tasks import log_task_info
 from ._trace import collect_async_trace
 
 __all__ = [

@@ -48,10 +48,6 @@ impl Filter {
     }
 }
 
-fn is_module(line: &Line, py: Python<'_>) -> bool {
-    line.name.bind(py).to_cow().is_ok_and(|name| name == "<module>")
-}
-
 /// A task that waits for a thread, and its await chain (code object, `f_lasti`), innermost first.
 pub type Handed<'py> = (Bound<'py, PyAny>, Vec<(Bound<'py, PyAny>, i32)>);
 
@@ -96,7 +92,7 @@ pub fn collect<'py>(py: Python<'py>, all: bool, caller: Option<Caller<'py>>) -> 
     if let Some(live) = live(py)? {
         let frames = if live.whole { &live.frames[..] } else { filter.inside(&live.frames) };
         let in_task = live.task.is_some() && !all;
-        let shown = frames.iter().filter(|line| filter.shows(line.kind) && !(in_task && is_module(line, py)));
+        let shown = frames.iter().filter(|line| filter.shows(line.kind) && !(in_task && line.is_module));
         entries.extend(shown.map(Entry::frame));
         ancestor = live.task.map(|task| Ancestor::living(task.bind(py)));
     }
@@ -166,7 +162,7 @@ fn push_ancestors(
             None => Created { frames: Vec::new(), in_task: false, parent: None },
         };
         let frames = if created.in_task { &created.frames[..] } else { filter.inside(&created.frames) };
-        let shown = creation_frames(py, frames, filter, created.in_task);
+        let shown = creation_frames(frames, filter, created.in_task);
         let this = match task {
             Some(task) => Some(task),
             None => finished_task(py, name)?,
@@ -192,12 +188,7 @@ fn push_ancestors(
 ///
 /// That is the user's line. Where only a library is between two tasks, the library's is shown, so that
 /// no task is without a place for want of a filter; a task that the loop's start created has none.
-fn creation_frames<'a>(
-    py: Python<'_>,
-    frames: &'a [Rc<Line>],
-    filter: Filter,
-    in_task: bool,
-) -> Vec<&'a Rc<Line>> {
+fn creation_frames<'a>(frames: &'a [Rc<Line>], filter: Filter, in_task: bool) -> Vec<&'a Rc<Line>> {
     let place = if filter.all {
         Some(0)
     } else {
@@ -208,7 +199,7 @@ fn creation_frames<'a>(
     };
     let Some(place) = place.filter(|place| *place < frames.len()) else { return Vec::new() };
     let outer = frames[place + 1..].iter().filter(|line| filter.shows(line.kind));
-    let outer = outer.filter(|line| filter.all || !is_module(line, py));
+    let outer = outer.filter(|line| filter.all || !line.is_module);
     std::iter::once(&frames[place]).chain(outer).collect()
 }
 
@@ -221,24 +212,49 @@ fn finished_task(py: Python<'_>, name: Option<Py<PyAny>>) -> PyResult<Option<Py<
 fn to_list(py: Python<'_>, entries: Vec<Entry>) -> PyResult<Bound<'_, PyList>> {
     let list = PyList::empty(py);
     for (indent, entry) in entries.into_iter().enumerate() {
-        let frame = PyDict::new(py);
-        match &entry.line {
-            Some(line) => {
-                frame.set_item(intern!(py, "name"), line.name.bind(py))?;
-                frame.set_item(intern!(py, "line"), line.line)?;
-                frame.set_item(intern!(py, "filename"), line.file.bind(py))?;
-            }
+        let frame = match &entry.line {
+            Some(line) => frame_of_line(py, line)?,
             None => {
                 let unknown = || PyString::new(py, "a task").into_any().unbind();
-                frame.set_item(intern!(py, "name"), entry.name.unwrap_or_else(unknown))?;
-                frame.set_item(intern!(py, "line"), py.None())?;
-                frame.set_item(intern!(py, "filename"), py.None())?;
+                frame(py, entry.name.unwrap_or_else(unknown).bind(py), &py.None(), &py.None())?
             }
-        }
+        };
         frame.set_item(intern!(py, "indent"), indent)?;
-        frame.set_item(intern!(py, "task"), entry.task)?;
-        frame.set_item(intern!(py, "is_executor"), entry.executor)?;
+        if let Some(task) = entry.task {
+            frame.set_item(intern!(py, "task"), task)?;
+        }
+        if entry.executor {
+            frame.set_item(intern!(py, "is_executor"), true)?;
+        }
         list.append(frame)?;
     }
     Ok(list)
+}
+
+/// A copy of what was said of this line before: quicker than a dict made key by key.
+fn frame_of_line<'py>(py: Python<'py>, line: &Line) -> PyResult<Bound<'py, PyDict>> {
+    if let Some(known) = line.entry.get() {
+        return known.bind(py).copy();
+    }
+    let number = line.line.into_pyobject(py)?.into_any().unbind();
+    let made = frame(py, line.name.bind(py), &number, line.file.as_any())?;
+    let copy = made.copy()?;
+    let _ = line.entry.set(made.unbind());
+    Ok(copy)
+}
+
+fn frame<'py>(
+    py: Python<'py>,
+    name: &Bound<'py, PyAny>,
+    line: &Py<PyAny>,
+    filename: &Py<PyAny>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let frame = PyDict::new(py);
+    frame.set_item(intern!(py, "name"), name)?;
+    frame.set_item(intern!(py, "line"), line)?;
+    frame.set_item(intern!(py, "filename"), filename)?;
+    frame.set_item(intern!(py, "indent"), 0)?;
+    frame.set_item(intern!(py, "task"), py.None())?;
+    frame.set_item(intern!(py, "is_executor"), false)?;
+    Ok(frame)
 }

@@ -6,9 +6,9 @@ use super::{State, running_task, state};
 use crate::origin::{Kind, kind_of};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use rustc_hash::FxHashMap;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::ffi::c_int;
 use std::rc::Rc;
 
@@ -27,6 +27,10 @@ pub struct Line {
     pub line: u32,
     /// Whose code it is.
     pub kind: Kind,
+    /// Whether it is the top level of a file.
+    pub is_module: bool,
+    /// What a trace says of this frame, made when first needed and copied from then on.
+    pub entry: OnceCell<Py<PyDict>>,
     /// Keeps the key of the cache valid.
     _code: Py<PyAny>,
 }
@@ -59,6 +63,8 @@ fn line_of(py: Python<'_>, code: usize, lasti: i32) -> PyResult<Rc<Line>> {
     let file = object.getattr("co_filename")?.cast_into::<PyString>()?;
     let line = Rc::new(Line {
         kind: kind_of(py, &file.to_string_lossy(), &name.to_string_lossy()),
+        is_module: name.to_string_lossy() == "<module>",
+        entry: OnceCell::new(),
         name: name.unbind(),
         file: file.unbind(),
         line: u32::try_from(number).unwrap_or(0),

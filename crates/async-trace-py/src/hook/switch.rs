@@ -14,7 +14,7 @@ static ON: AtomicBool = AtomicBool::new(false);
 /// The functions and their implementations.
 pub struct Switches;
 
-const COUNT: usize = 6;
+const COUNT: usize = 7;
 /// `METH_FASTCALL`: of the stable ABI since 3.10, and the same in 3.9.
 const METH_FASTCALL: std::ffi::c_int = 0x80;
 static IMPLEMENTATIONS: [AtomicPtr<ffi::PyObject>; COUNT] =
@@ -28,6 +28,7 @@ const TEXTS: [(&CStr, &CStr); COUNT] = [
     (c"debug_database_call", c"debug_database_call(name)\n--\n\nPrint the call path in front of a database call."),
     (c"debug_http_request", c"debug_http_request(name)\n--\n\nPrint the call path at the begin of a request."),
     (c"debug_task_creation", c"debug_task_creation()\n--\n\nPrint where tasks are created, with the number of tasks of each place."),
+    (c"log_task_info", c"log_task_info()\n--\n\nPrint the tasks of the running loop: how many, created where, where they wait, what is pending.\n\nTasks that were created at one place and wait at one place are one line."),
 ];
 
 type FastCall = unsafe extern "C" fn(
@@ -91,7 +92,7 @@ impl Switches {
     /// Adds the functions to the module.
     pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let functions: [FastCall; COUNT] =
-            [helper::<0>, helper::<1>, helper::<2>, helper::<3>, helper::<4>, helper::<5>];
+            [helper::<0>, helper::<1>, helper::<2>, helper::<3>, helper::<4>, helper::<5>, helper::<6>];
         let name = module.name()?;
         for ((name_text, doc), function) in TEXTS.into_iter().zip(functions) {
             let method = ffi::PyMethodDef {
