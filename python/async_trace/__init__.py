@@ -14,6 +14,8 @@ import sys as _sys
 
 from . import _activate, _tracing
 from . import _trace as _implementation
+from ._own import check, dump, snapshot
+from ._tracing import is_tracing
 
 __version__ = "0.2.0"
 
@@ -23,6 +25,10 @@ __all__ = [
     "print_trace",
     "enable_tracing",
     "disable_tracing",
+    "is_tracing",
+    "check",
+    "dump",
+    "snapshot",
 ]
 
 _HOMES = {

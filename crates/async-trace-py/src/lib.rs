@@ -8,6 +8,7 @@ mod cli;
 #[allow(unsafe_code)]
 mod hook;
 mod origin;
+mod own;
 mod trace;
 mod tracing;
 
@@ -16,6 +17,8 @@ mod tracing;
 mod _core {
     #[pymodule_export]
     use crate::cli::run_cli;
+    #[pymodule_export]
+    use crate::own::{check, dump_json, dump_text};
     #[pymodule_export]
     use crate::trace::{collect, collect_creation};
     #[pymodule_export]

@@ -188,7 +188,7 @@ fn push_ancestors(
 ///
 /// That is the user's line. Where only a library is between two tasks, the library's is shown, so that
 /// no task is without a place for want of a filter; a task that the loop's start created has none.
-fn creation_frames<'a>(frames: &'a [Rc<Line>], filter: Filter, in_task: bool) -> Vec<&'a Rc<Line>> {
+fn creation_frames(frames: &[Rc<Line>], filter: Filter, in_task: bool) -> Vec<&Rc<Line>> {
     let place = if filter.all {
         Some(0)
     } else {

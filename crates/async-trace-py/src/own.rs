@@ -1,0 +1,87 @@
+//! The engine that reads other processes, turned on our own.
+//!
+//! The GIL is held while memory is copied, so no Python object changes meanwhile: what is read is of
+//! one moment, without a pause.
+
+use async_trace_core::Snapshot;
+use async_trace_core::checks::{self, Config};
+use async_trace_core::finding::Report;
+use async_trace_core::render::{self, Canvas, FindingOptions, Role};
+use async_trace_remote::{Options, capture};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use std::thread;
+use std::time::Duration;
+
+/// When to look, as shares of the time: not at equal distances, so that what returns with a period of
+/// its own is not taken for something that never went away.
+const LOOKS: [f64; 6] = [0.0, 0.13, 0.31, 0.54, 0.79, 1.0];
+
+fn read(heap: bool) -> PyResult<Snapshot> {
+    let options = Options { pause: false, source: true, heap, ..Options::default() };
+    capture(std::process::id(), &options)
+        .map_err(|error| PyRuntimeError::new_err(format!("{error} [{}]", error.code())))
+}
+
+/// Text without colours.
+#[derive(Default)]
+struct Paper(String);
+
+impl Canvas for Paper {
+    fn span(&mut self, _role: Role, text: &str) {
+        self.0.push_str(text);
+    }
+
+    fn end_line(&mut self) {
+        self.0.push('\n');
+    }
+}
+
+/// The snapshot of this process, as the tree that `async-trace dump` prints.
+#[pyfunction]
+#[pyo3(signature = (all_frames=false, threads=false, width=None))]
+pub fn dump_text(all_frames: bool, threads: bool, width: Option<usize>) -> PyResult<String> {
+    let snapshot = read(false)?;
+    let mut paper = Paper::default();
+    render::tree(
+        &snapshot,
+        &render::Options { all_frames, threads, width, ..Default::default() },
+        &mut paper,
+    );
+    Ok(paper.0)
+}
+
+/// The snapshot of this process, as the JSON that `async-trace dump --json` prints.
+#[pyfunction]
+pub fn dump_json() -> PyResult<String> {
+    to_json(&read(false)?)
+}
+
+/// What is wrong in this process, looked at for so many seconds: JSON and text as `async-trace check`
+/// prints them.
+#[pyfunction]
+pub fn check(py: Python<'_>, seconds: f64) -> PyResult<(String, String)> {
+    let time = Duration::try_from_secs_f64(seconds)
+        .map_err(|_| pyo3::exceptions::PyValueError::new_err("seconds must be a time, 0 or more"))?;
+    let looks = if time.is_zero() { &LOOKS[..1] } else { &LOOKS[..] };
+    let mut snapshots = Vec::new();
+    let mut waited = Duration::ZERO;
+    for (number, share) in looks.iter().enumerate() {
+        let due = time.mul_f64(*share);
+        py.detach(|| thread::sleep(due.saturating_sub(waited)));
+        py.check_signals()?;
+        waited = due;
+        snapshots.push(read(number == 0 || number + 1 == looks.len())?);
+    }
+    let seen: Vec<&Snapshot> = snapshots.iter().collect();
+    let report = Report::new(&seen, checks::run(&seen, &Config::default()));
+    let mut paper = Paper::default();
+    if let Some(newest) = snapshots.last() {
+        render::findings(&report, newest, &FindingOptions { width: None, ascii: false }, &mut paper);
+    }
+    Ok((to_json(&report)?, paper.0))
+}
+
+fn to_json(value: &impl serde::Serialize) -> PyResult<String> {
+    serde_json::to_string(value).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+}
