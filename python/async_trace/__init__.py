@@ -10,12 +10,20 @@ Importing this package, or using one of its functions, switches tracing on. Impo
 ``ASYNC_TRACE=0`` keeps tracing off until ``enable_tracing()`` is called.
 """
 
+from __future__ import annotations
+
 import sys as _sys
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from . import _activate, _tracing
 from . import _trace as _implementation
 from ._own import check, dump, snapshot
 from ._tracing import is_tracing
+
+if _TYPE_CHECKING:
+    from ._trace import collect_async_trace, print_async_trace, print_trace
+    from ._tracing import disable_tracing, enable_tracing
 
 __version__ = "0.2.0"
 
@@ -31,7 +39,7 @@ __all__ = [
     "snapshot",
 ]
 
-_HOMES = {
+_HOMES: dict[str, _Any] = {
     "collect_async_trace": _implementation,
     "print_async_trace": _implementation,
     "print_trace": _implementation,
@@ -40,13 +48,13 @@ _HOMES = {
 }
 
 
-def _switch_on():
+def _switch_on() -> None:
     globals().update({name: getattr(home, name) for name, home in _HOMES.items()})
     if _activate.wanted_by_environment() is not False:
         _activate.enable_or_warn()
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> _Any:
     # Only reached while nothing but a submodule has been asked for.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -54,20 +62,20 @@ def __getattr__(name):
     return globals()[name]
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(set(globals()) | set(_HOMES))
 
 
-def _only_for_submodule():
+def _only_for_submodule() -> bool:
     """Whether the import system loads this package because somebody imports a module inside of it."""
-    frame = _sys._getframe(1)
+    frame = _sys._getframe(1) if hasattr(_sys, "_getframe") else None
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
-        if frame.f_globals.get("__name__") != "importlib._bootstrap" and not frame.f_code.co_filename.startswith(
-            "<frozen importlib"
-        ):
+        if not frame.f_code.co_filename.startswith("<frozen importlib"):
             return False
-        if frame.f_code.co_name == "_find_and_load" and frame.f_locals.get("name", "").startswith(__name__ + "."):
+        if frame.f_code.co_name == "_find_and_load" and frame.f_locals.get("name", "").startswith(
+            __name__ + "."
+        ):
             return True
     return False
 

@@ -4,12 +4,15 @@
 command line in Rust. ``python -m async_trace`` takes a script (or ``-m module``) as ``python`` does.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
+from collections.abc import Mapping
 
 
-def main():
+def main() -> int:
     """Run the command line with ``sys.argv`` and return its exit status."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["run"] and not _asks_for_help(arguments[1:]):
@@ -21,11 +24,11 @@ def main():
     return _core.run_cli(["async-trace", *arguments])
 
 
-def _asks_for_help(arguments):
+def _asks_for_help(arguments: list[str]) -> bool:
     return arguments[:1] in (["--help"], ["-h"])
 
 
-def _run(command):
+def _run(command: list[str]) -> int:
     """Replace this process by ``command``, with tracing in it and in all Python processes it starts."""
     if command[:1] == ["--"]:
         command = command[1:]
@@ -38,13 +41,13 @@ def _run(command):
         return _fail(f"{command[0]} cannot be started: {error.strerror}", "command-not-started")
 
 
-def _fail(what, code):
+def _fail(what: str, code: str) -> int:
     print(f"error: {what} [{code}]", file=sys.stderr)
     print("hint: give the command as in a shell: async-trace run -- python server.py", file=sys.stderr)
     return 2
 
 
-def traced_environment(environment):
+def traced_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """``environment`` such that every Python process started with it has tracing on."""
     changed = dict(environment)
     start = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_start")
@@ -54,7 +57,7 @@ def traced_environment(environment):
     return changed
 
 
-def run_program(arguments):
+def run_program(arguments: list[str]) -> None:
     """Run a script, or with ``-m`` a module, in this process with tracing on."""
     import runpy
 
@@ -73,12 +76,14 @@ def run_program(arguments):
         runpy.run_path(arguments[0], run_name="__main__")
 
 
-def _is_program(arguments):
+def _is_program(arguments: list[str]) -> bool:
     if not arguments:
         return False
     if arguments[0] == "-m":
         return len(arguments) > 1
-    return arguments[0].endswith((".py", ".pyz")) or os.path.isfile(arguments[0]) or os.path.isdir(arguments[0])
+    return (
+        arguments[0].endswith((".py", ".pyz")) or os.path.isfile(arguments[0]) or os.path.isdir(arguments[0])
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """How tracing is switched on without a call: the flag ``--async-trace`` and ``ASYNC_TRACE``."""
 
+from __future__ import annotations
+
 import os
 import sys
 import warnings
@@ -10,13 +12,13 @@ FLAG = "--async-trace"
 _OFF = ("0", "off", "no", "false")
 
 
-def wanted_by_environment():
+def wanted_by_environment() -> bool | None:
     """True or False as ASYNC_TRACE says, None where it says nothing."""
     value = os.environ.get("ASYNC_TRACE", "").strip().lower()
     return None if not value else value not in _OFF
 
 
-def from_arguments():
+def from_arguments() -> None:
     """Switch tracing on if the command line has ``--async-trace``, which is taken out, or ASYNC_TRACE says so."""
     arguments = sys.argv[1:]
     end = arguments.index("--") if "--" in arguments else len(arguments)
@@ -27,13 +29,13 @@ def from_arguments():
         enable_or_warn()
 
 
-def switch_on():
+def switch_on() -> None:
     """Switch tracing on in this process and in those that it will start."""
     os.environ["ASYNC_TRACE"] = "1"
     enable_or_warn()
 
 
-def enable_or_warn():
+def enable_or_warn() -> None:
     """Switch tracing on; a program must not fail because it cannot be traced."""
     try:
         _output.configure_from_environment()

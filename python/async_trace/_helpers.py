@@ -1,34 +1,43 @@
 """What the debug helpers do when they are switched on."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import sys
+from collections.abc import Iterable
+from types import FrameType, TracebackType
+from typing import Any
 
 from . import _core, _operations, _tasks
 from ._output import chosen, emit, settings
 from ._trace import collect_async_trace
 
 
-def debug_async_trace(label="", *, sample=None):
+def debug_async_trace(label: object = "", *, sample: float | None = None) -> None:
     if chosen(sample):
         _trace(label)
 
 
-def debug_database_call(name):
+def debug_database_call(name: object) -> None:
     if chosen():
         _trace(f"database call: {name}")
 
 
-def debug_http_request(name):
+def debug_http_request(name: object) -> None:
     if chosen():
         _trace(f"HTTP request: {name}")
 
 
-def _trace(label):
+def _trace(label: object) -> None:
     trace = collect_async_trace(settings.all_frames)
     frames = trace["frames"]
     lines = [f"🔍 {label}", *format_path(frames)]
-    facts = {"label": label, "task": task_name(trace["current_task"]), "frames": plain(frames)}
+    facts: dict[str, Any] = {
+        "label": label,
+        "task": task_name(trace["current_task"]),
+        "frames": plain(frames),
+    }
     cut = cut_off(sys.exc_info()[1])
     if cut:
         lines += ["⏱ the await was cut off here:", *format_path(cut)]
@@ -36,7 +45,7 @@ def _trace(label):
     emit("trace", lines, **facts)
 
 
-def debug_before_await(name):
+def debug_before_await(name: object) -> None:
     frame = sys._getframe(1)
     _operations.begin(name, frame)
     if chosen():
@@ -44,7 +53,7 @@ def debug_before_await(name):
         emit("before_await", [f"⏳ before await: {name}, {place}"], name=name, **_facts(frame))
 
 
-def debug_after_await(name):
+def debug_after_await(name: object) -> None:
     frame = sys._getframe(1)
     elapsed = _operations.end(name)
     if not chosen():
@@ -62,14 +71,14 @@ def debug_after_await(name):
     )
 
 
-def debug_task_creation():
+def debug_task_creation() -> None:
     if not chosen():
         return
     sites = _tasks.creation_sites()
     emit("task_creation", ["🔍 tasks by place of creation", *_tasks.format_sites(sites)], sites=sites)
 
 
-def implement():
+def implement() -> None:
     """Hand these functions to the native switches of ``async_trace.debug``."""
     for function in (
         debug_async_trace,
@@ -83,7 +92,7 @@ def implement():
         _core.implement(function.__name__, function)
 
 
-def format_path(frames):
+def format_path(frames: Iterable[dict[str, Any]]) -> list[str]:
     """The lines of a call path, innermost first, in the form of the integration guide."""
     lines = []
     shown = list(frames)
@@ -104,7 +113,7 @@ def format_path(frames):
     return lines
 
 
-def plain(frames):
+def plain(frames: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Frames for JSON: tasks by their names."""
     return [
         {
@@ -118,22 +127,22 @@ def plain(frames):
     ]
 
 
-def task_name(task):
-    return None if task is None else task.get_name()
+def task_name(task: Any) -> str | None:
+    return None if task is None else str(task.get_name())
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
-def _place(frame):
+def _place(frame: FrameType) -> str:
     name = os.path.basename(frame.f_code.co_filename)
     text = f"{frame.f_code.co_name}() at line {frame.f_lineno} [{name}]"
     task = _tasks.current_task()
     return text if task is None else f"{text}, {task.get_name()}"
 
 
-def _facts(frame):
+def _facts(frame: FrameType) -> dict[str, Any]:
     return {
         "task": task_name(_tasks.current_task()),
         "function": frame.f_code.co_name,
@@ -142,7 +151,7 @@ def _facts(frame):
     }
 
 
-def cut_off(exception):
+def cut_off(exception: BaseException | None) -> list[dict[str, Any]]:
     """Where an await was when a timeout or cancellation cut it off: frames, innermost first.
 
     ``exception`` is the TimeoutError or CancelledError that is being handled. The place is in the
@@ -150,7 +159,9 @@ def cut_off(exception):
     """
     if not isinstance(exception, (asyncio.TimeoutError, TimeoutError, asyncio.CancelledError)):
         return []
-    best, seen, todo = [], set(), [exception]
+    best: list[dict[str, Any]] = []
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [exception]
     cancelled = False
     while todo and len(seen) < 50:
         error = todo.pop()
@@ -170,8 +181,8 @@ def cut_off(exception):
     return best
 
 
-def _traceback_frames(traceback):
-    frames = []
+def _traceback_frames(traceback: TracebackType | None) -> list[dict[str, Any]]:
+    frames: list[dict[str, Any]] = []
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if settings.all_frames or _core.is_own(code):

@@ -1,20 +1,26 @@
 """Operations that were announced and are not over, and the watch that reports old ones by itself."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 import os
 import sys
 import threading
 import time
+from types import FrameType, TracebackType
+from typing import Any, Callable, TypeVar
 
 from . import _core
 from ._output import emit, settings
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _lock = threading.Lock()
 _watching = False
 
 
-def begin(name, frame):
+def begin(name: object, frame: FrameType) -> tuple[int | None, int]:
     """Note that the operation ``name`` begins in ``frame``; returns what ``_core.end_operation`` wants."""
     started = time.monotonic_ns()
     entry = _core.begin_operation(str(name), frame.f_code, frame.f_lasti, started, threading.get_native_id())
@@ -23,7 +29,7 @@ def begin(name, frame):
     return entry, started
 
 
-def end(name):
+def end(name: object) -> float | None:
     """End the newest operation of that name in this task; returns its seconds, None if there is none."""
     found = _core.find_operation(str(name), threading.get_native_id())
     if found is None:
@@ -33,11 +39,13 @@ def end(name):
     return (time.monotonic_ns() - started) / 1e9
 
 
-def pending(older_than=0.0):
+def pending(older_than: float = 0.0) -> list[dict[str, Any]]:
     """Operations that are not over, oldest first: dicts with ``name``, ``age_s``, ``task`` and place."""
     now = time.monotonic_ns()
     found = []
-    for entry, task, started, name, (function, filename, line) in _core.operations(now - int(older_than * 1e9)):
+    for entry, task, started, name, (function, filename, line) in _core.operations(
+        now - int(older_than * 1e9)
+    ):
         if task is not None and task.done():
             continue
         found.append(
@@ -52,11 +60,16 @@ def pending(older_than=0.0):
                 "line": line,
             }
         )
-    found.sort(key=lambda operation: operation["started_ns"])
+    found.sort(key=_begin_of)
     return found
 
 
-def describe(operation):
+def _begin_of(operation: dict[str, Any]) -> int:
+    began: int = operation["started_ns"]
+    return began
+
+
+def describe(operation: dict[str, Any]) -> str:
     """A pending operation in a line."""
     name = os.path.basename(operation["filename"])
     text = (
@@ -67,7 +80,7 @@ def describe(operation):
     return text if task is None else f"{text}, {task.get_name()}"
 
 
-def facts(operation):
+def facts(operation: dict[str, Any]) -> dict[str, Any]:
     """A pending operation for JSON."""
     task = operation["task"]
     return {
@@ -80,7 +93,7 @@ def facts(operation):
     }
 
 
-def _watch():
+def _watch() -> None:
     """Start the thread that reports old operations; it ends when none is pending."""
     global _watching
     with _lock:
@@ -90,9 +103,9 @@ def _watch():
     threading.Thread(target=_report_old, name="async-trace", daemon=True).start()
 
 
-def _report_old():
+def _report_old() -> None:
     global _watching
-    reported = set()
+    reported: set[tuple[int, int]] = set()
     idle = 0
     while True:
         threshold = settings.pending_after
@@ -113,7 +126,7 @@ def _report_old():
                 emit("pending_operation", [f"⏳ {describe(operation)}"], **facts(operation))
 
 
-def _after_fork():
+def _after_fork() -> None:
     # Threads do not come along.
     global _watching, _lock
     _lock = threading.Lock()
@@ -137,46 +150,57 @@ class operation:
     reported, and seen by ``log_task_info()`` and from outside.
     """
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name = name
-        self._begun = []
+        self._begun: list[tuple[int | None, int] | None] = []
 
-    def __enter__(self):
+    def __enter__(self) -> operation:
         self._enter(sys._getframe(1))
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         begun = self._begun.pop()
         if begun is not None:
             entry, started = begun
             if entry is not None:
                 _core.end_operation(entry, started)
-        return False
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> operation:
         self._enter(sys._getframe(1))
         return self
 
-    async def __aexit__(self, *exc_info):
-        return self.__exit__(*exc_info)
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
 
-    def _enter(self, frame):
+    def _enter(self, frame: FrameType) -> None:
         self._begun.append(begin(self.name, frame) if _core.helpers_on() else None)
 
-    def __call__(self, function):
+    def __call__(self, function: _Function) -> _Function:
+        wrapper: Any
         name = self.name
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
-            async def wrapper(*args, **kwargs):
+            async def wrapper(*args: Any, **kwargs: Any) -> Any:
                 async with operation(name):
                     return await function(*args, **kwargs)
 
         else:
 
             @functools.wraps(function)
-            def wrapper(*args, **kwargs):
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
                 with operation(name):
                     return function(*args, **kwargs)
 
-        return wrapper
+        traced: _Function = wrapper
+        return traced

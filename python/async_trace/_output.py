@@ -1,5 +1,7 @@
 """Where the debug helpers write, and how often."""
 
+from __future__ import annotations
+
 import json
 import logging
 import os
@@ -7,6 +9,8 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 from ._trace import write
 
@@ -20,7 +24,7 @@ _KINDS = ("stdout", "stderr", "logging", "json")
 
 class _Settings:
     output = "stdout"
-    stream = None
+    stream: TextIO | None = None
     sample = 1.0
     pending_after = 10.0
     all_frames = False
@@ -29,7 +33,14 @@ class _Settings:
 settings = _Settings()
 
 
-def configure(*, output=None, stream=None, sample=None, pending_after=None, all_frames=None):
+def configure(
+    *,
+    output: str | None = None,
+    stream: TextIO | None = None,
+    sample: float | None = None,
+    pending_after: float | None = None,
+    all_frames: bool | None = None,
+) -> None:
     """Choose where the debug helpers write, how often, and what they show.
 
     ``output``
@@ -65,10 +76,10 @@ def configure(*, output=None, stream=None, sample=None, pending_after=None, all_
         settings.all_frames = bool(all_frames)
 
 
-def configure_from_environment(environ=os.environ):
+def configure_from_environment(environ: Mapping[str, str] = os.environ) -> None:
     """Take over ASYNC_TRACE_OUTPUT, ASYNC_TRACE_SAMPLE, ASYNC_TRACE_PENDING and ASYNC_TRACE_ALL_FRAMES."""
 
-    def number(name):
+    def number(name: str) -> float | None:
         value = environ.get(name)
         if not value:
             return None
@@ -85,13 +96,13 @@ def configure_from_environment(environ=os.environ):
     )
 
 
-def chosen(sample=None):
+def chosen(sample: float | None = None) -> bool:
     """Whether this call is one of those to print."""
     share = settings.sample if sample is None else sample
     return share >= 1 or _random.random() < share
 
 
-def emit(event, lines, **facts):
+def emit(event: str, lines: list[str], **facts: Any) -> None:
     """Write one event: its lines, or its facts as JSON."""
     output = settings.output
     if output == "logging":

@@ -1,23 +1,27 @@
 """This process, seen with the engine that reads other processes."""
 
+from __future__ import annotations
+
 import json
 import sys
+from typing import Any, TextIO
 
 from . import _core
 from ._trace import write
 
 
-def snapshot():
+def snapshot() -> dict[str, Any]:
     """All tasks, threads, loops and resources of this process, as ``async-trace dump --json`` gives them.
 
     Returns a dict (``schema`` 1). Takes some milliseconds, in which no Python code runs.
 
     Raises RuntimeError where the process cannot be read.
     """
-    return json.loads(_core.dump_json())
+    found: dict[str, Any] = json.loads(_core.dump_json())
+    return found
 
 
-def dump(file=None, *, all_frames=False, threads=False):
+def dump(file: TextIO | None = None, *, all_frames: bool = False, threads: bool = False) -> None:
     """Print what every task of this process does and waits for, to standard error or ``file``.
 
     ``all_frames`` adds the frames of libraries, ``threads`` the idle threads.
@@ -27,18 +31,18 @@ def dump(file=None, *, all_frames=False, threads=False):
     write(_core.dump_text(all_frames, threads).rstrip("\n"), sys.stderr if file is None else file)
 
 
-class Findings(list):
+class Findings(list["dict[str, Any]"]):
     """Findings as dicts (see ``async-trace check --json``); printed, they read as the command's text."""
 
-    def __init__(self, findings, text):
+    def __init__(self, findings: list[dict[str, Any]], text: str) -> None:
         super().__init__(findings)
         self._text = text
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self._text
 
 
-def check(seconds=0.0):
+def check(seconds: float = 0.0) -> Findings:
     """Say what is wrong in this process: deadlocks, leaks, blocked loops and more.
 
     ``seconds`` is how long to look. It blocks the calling thread: in a program that runs, call it in a

@@ -1,41 +1,47 @@
 """Makes the objects from which the native hook learns how this interpreter lays out its memory."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
 import types
-
-import _asyncio
+from importlib import import_module
+from types import FrameType
+from typing import Any, Callable
 
 from . import _core
+
+# Only after asyncio: the other way round it ends up there twice.
+_asyncio: Any = import_module("_asyncio")
 
 
 class _Loop:
     """All that a future and a task ask of their loop when they are made."""
 
-    def __init__(self, debug):
+    def __init__(self, debug: bool) -> None:
         self._debug = debug
 
-    def get_debug(self):
+    def get_debug(self) -> bool:
         return self._debug
 
-    def call_soon(self, callback, *args, context=None):
+    def call_soon(self, callback: object, *args: object, context: object = None) -> None:
+        pass
+
+    def call_exception_handler(self, context: object) -> None:
         return None
 
-    def call_exception_handler(self, context):
-        return None
-
-    def is_running(self):
+    def is_running(self) -> bool:
         return False
 
-    def is_closed(self):
+    def is_closed(self) -> bool:
         return False
 
 
-async def _nothing():
+async def _nothing() -> None:
     return None
 
 
-def make_task(task_type=_asyncio.Task):
+def make_task(task_type: Any = _asyncio.Task) -> tuple[Any, Any]:
     """A task that nobody will run or miss, and its coroutine."""
     coroutine = _nothing()
     # A name of its own: the numbers of the program's tasks stay as they are.
@@ -44,14 +50,14 @@ def make_task(task_type=_asyncio.Task):
     return task, coroutine
 
 
-def forget_task(coroutine):
+def forget_task(coroutine: Any) -> None:
     """Ends the coroutine of a task of ``make_task`` before Python can complain about it."""
     coroutine.close()
 
 
-def _stack():
+def _stack() -> list[tuple[int, int]]:
     """Code object (its address) and instruction of each frame, the caller's first."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     stack = []
     while frame is not None:
         stack.append((id(frame.f_code), frame.f_lasti))
@@ -59,20 +65,20 @@ def _stack():
     return stack
 
 
-async def _learn(objects):
+async def _learn(objects: dict[str, Any]) -> None:
     objects["running"] = objects.pop("self")[0]
     objects["stack"] = _stack()
     _core.learn(objects)
 
 
-def learn():
+def learn() -> None:
     """Teach the native hook this interpreter's layout.
 
     Raises RuntimeError, with the reason, when the layout is not one that the hook knows.
     """
     future = _asyncio.Future(loop=_Loop(debug=True))
     task, coroutine = make_task()
-    objects = {
+    objects: dict[str, Any] = {
         "task_type": _asyncio.Task,
         "init": _asyncio.Task.__init__,
         "get_name": _asyncio.Task.get_name,
@@ -105,7 +111,7 @@ def learn():
         forget_task(coroutine)
 
 
-def _enter(objects):
+def _enter(objects: dict[str, Any]) -> Callable[[], None] | None:
     """Make a task the running one of this thread, if none is; returns what undoes it."""
     running = _asyncio._get_running_loop()
     if running is not None:
@@ -118,7 +124,7 @@ def _enter(objects):
     _asyncio._set_running_loop(loop)
     _asyncio._enter_task(loop, task)
 
-    def leave():
+    def leave() -> None:
         _asyncio._leave_task(loop, task)
         _asyncio._set_running_loop(running)
 

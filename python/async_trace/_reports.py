@@ -5,32 +5,38 @@ statement that made it: the caller's line is then where it was made. (What dies 
 that nobody retrieves, are reported by asyncio itself, which shows the task's ``_source_traceback``.)
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import warnings
+from types import FrameType
+from typing import Any
 
 from . import _core
 
-_original = None
+# What Python looks up and calls.
+_NAME = "_warn_unawaited_coroutine"
+_original: Any = None
 
 
-def install():
+def install() -> None:
     """Let the warning say where the coroutine was dropped."""
     global _original
-    if _original is None and hasattr(warnings, "_warn_unawaited_coroutine"):
-        _original = warnings._warn_unawaited_coroutine
-        warnings._warn_unawaited_coroutine = _warn
+    if _original is None and hasattr(warnings, _NAME):
+        _original = getattr(warnings, _NAME)
+        setattr(warnings, _NAME, _warn)
 
 
-def remove():
+def remove() -> None:
     """Put Python's own function back, unless somebody has replaced ours."""
     global _original
-    if _original is not None and warnings._warn_unawaited_coroutine is _warn:
-        warnings._warn_unawaited_coroutine = _original
+    if _original is not None and getattr(warnings, _NAME) is _warn:
+        setattr(warnings, _NAME, _original)
     _original = None
 
 
-def _warn(coroutine):
+def _warn(coroutine: Any) -> None:
     origin = getattr(coroutine, "cr_origin", None)
     frame = sys._getframe(1)
     text = f"coroutine '{coroutine.__qualname__}' was never awaited\n"
@@ -38,7 +44,7 @@ def _warn(coroutine):
     warnings.warn(text, category=RuntimeWarning, stacklevel=2, source=coroutine)
 
 
-def _lines(coroutine, origin, frame):
+def _lines(coroutine: Any, origin: Any, frame: FrameType) -> list[str]:
     lines = [f"↑ {coroutine.__name__}() coroutine never awaited"]
     if origin:
         # Origin tracking is on (asyncio's debug mode): Python knows it exactly, innermost first.
@@ -56,11 +62,11 @@ def _lines(coroutine, origin, frame):
     return lines
 
 
-def _line(depth, name, line, filename):
+def _line(depth: int, name: str, line: int, filename: str) -> str:
     return "  " * depth + f"↑ {name}() at line {line} [{os.path.basename(filename)}]"
 
 
-def _dropped_at_once(frame):
+def _dropped_at_once(frame: FrameType) -> bool:
     """Whether the frame is throwing away a value that it has just got."""
     import dis
 

@@ -1,6 +1,10 @@
 """The call path of the running task, across the tasks and threads that led to it."""
 
+from __future__ import annotations
+
 import sys
+from types import FrameType
+from typing import Any, TextIO
 
 from . import _core, _tracing
 from ._executor import calling_code
@@ -11,26 +15,26 @@ class FinishedTask:
 
     __slots__ = ("_name",)
 
-    def __init__(self, name=None):
+    def __init__(self, name: str | None = None) -> None:
         self._name = name
 
-    def get_name(self):
+    def get_name(self) -> str:
         """The name that the task had, or a description."""
         return "a finished task" if self._name is None else self._name
 
-    def done(self):
+    def done(self) -> bool:
         """True: it is not there any more."""
         return True
 
-    def cancelled(self):
+    def cancelled(self) -> bool:
         """False: how it ended is not known."""
         return False
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<FinishedTask {self.get_name()!r}>"
 
 
-def collect_async_trace(all_frames=False):
+def collect_async_trace(all_frames: bool = False) -> dict[str, Any]:
     """Collect the call path of the running task, innermost frame first.
 
     Returns a dict:
@@ -57,7 +61,7 @@ def collect_async_trace(all_frames=False):
     return trace
 
 
-def _without_hook(frame):
+def _without_hook(start: FrameType) -> dict[str, Any]:
     """What can be said where the hook refuses: the stack, and the running task's name."""
     import asyncio
 
@@ -65,6 +69,7 @@ def _without_hook(frame):
         task = asyncio.current_task()
     except RuntimeError:
         task = None
+    frame: FrameType | None = start
     frames = []
     runners = ("asyncio/base_events.py", "asyncio/events.py", "asyncio/runners.py")
     while frame is not None:
@@ -83,7 +88,7 @@ def _without_hook(frame):
     return {"frames": frames, "current_task": task, "in_executor": False}
 
 
-def _frame(name, line, filename, task):
+def _frame(name: str, line: int | None, filename: str | None, task: Any) -> dict[str, Any]:
     return {
         "name": name,
         "line": line,
@@ -94,12 +99,12 @@ def _frame(name, line, filename, task):
     }
 
 
-def print_async_trace(trace_data):
+def print_async_trace(trace_data: dict[str, Any]) -> None:
     """Print what ``collect_async_trace`` returned to standard output, innermost frame first."""
     write("\n".join(format_trace(trace_data)))
 
 
-def format_trace(trace_data):
+def format_trace(trace_data: dict[str, Any]) -> list[str]:
     """The lines that ``print_async_trace`` prints."""
     lines = []
     for frame in trace_data["frames"]:
@@ -113,7 +118,7 @@ def format_trace(trace_data):
     return lines
 
 
-def print_trace(all_frames=False):
+def print_trace(all_frames: bool = False) -> None:
     """Print the call path of the running task to standard output, innermost frame first.
 
     ``all_frames`` adds the frames of libraries and of asyncio.
@@ -121,7 +126,7 @@ def print_trace(all_frames=False):
     print_async_trace(collect_async_trace(all_frames))
 
 
-def write(text, stream=None):
+def write(text: str, stream: TextIO | None = None) -> None:
     """Print lines at once, in any encoding."""
     if not text:
         return

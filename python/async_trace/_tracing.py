@@ -1,18 +1,21 @@
 """Tracing on and off: the hook in the task types, and what comes and goes with it."""
 
+from __future__ import annotations
+
 import os
 import sys
 import threading
 
 _lock = threading.RLock()
 _enabled = False
-_refused = None
+_refused: str | None = None
 learned = False
 
 
-def _task_types(base):
+def _task_types(base: type) -> list[type]:
     """``base`` and all its subclasses that exist."""
-    found, todo = [], [base]
+    found: list[type] = []
+    todo = [base]
     while todo:
         kind = todo.pop()
         if kind not in found:
@@ -21,7 +24,7 @@ def _task_types(base):
     return found
 
 
-def learn():
+def learn() -> str | None:
     """Let the native half learn this interpreter's layout; returns why it cannot, or None."""
     global _refused, learned
     with _lock:
@@ -31,7 +34,7 @@ def learn():
         return _refused or None
 
 
-def _learn():
+def _learn() -> str:
     # asyncio first: imported the other way round, _asyncio ends up there twice.
     import asyncio.tasks
 
@@ -54,7 +57,7 @@ def _learn():
     return ""
 
 
-def enable_tracing():
+def enable_tracing() -> None:
     """Note from now on where tasks are created (importing ``async_trace`` has done it already).
 
     Safe to call again, and from any thread.
@@ -80,7 +83,7 @@ def enable_tracing():
         _enabled = True
 
 
-def disable_tracing():
+def disable_tracing() -> None:
     """Put everything back as it was before ``enable_tracing``; the debug helpers become no-ops.
 
     Tasks that exist keep what is known of them. Safe to call again, and from any thread.
@@ -101,12 +104,12 @@ def disable_tracing():
         _enabled = False
 
 
-def is_tracing():
+def is_tracing() -> bool:
     """Whether tracing is on."""
     return _enabled
 
 
-def _after_fork():
+def _after_fork() -> None:
     # The child has one thread, and it may have forked while another one held the lock.
     global _lock
     _lock = threading.RLock()

@@ -4,6 +4,10 @@ They print while tracing is on (``--async-trace``, ``ASYNC_TRACE=1``, ``enable_t
 next to nothing while it is off. ``configure`` chooses where they print, and how often.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from . import _activate, _helpers
 from ._core import (
     debug_after_await,
@@ -32,7 +36,7 @@ __all__ = [
 ]
 
 
-def get_async_trace_data():
+def get_async_trace_data() -> dict[str, Any]:
     """The call path of the running task as data: see ``async_trace.collect_async_trace``."""
     return collect_async_trace()
 

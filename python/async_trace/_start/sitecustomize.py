@@ -4,19 +4,25 @@ Python imports this by itself when it starts. It costs a program that does not u
 more than this file: the package is loaded when asyncio is.
 """
 
+from __future__ import annotations
+
 import importlib.machinery
 import importlib.util
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def _load_package():
+def _load_package() -> None:
     """Import ``async_trace`` from beside this file, wherever the interpreter looks for packages."""
     if "async_trace" not in sys.modules:
         directory = os.path.dirname(_HERE)
-        spec = importlib.util.spec_from_file_location(
+        spec: Any = importlib.util.spec_from_file_location(
             "async_trace", os.path.join(directory, "__init__.py"), submodule_search_locations=[directory]
         )
         package = importlib.util.module_from_spec(spec)
@@ -28,16 +34,16 @@ def _load_package():
 class _AfterAsyncio:
     """Finds asyncio as usual, and loads the package once it has been imported."""
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name != "asyncio":
             return None
         sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        spec: Any = importlib.util.find_spec(name)
         if spec is None or spec.loader is None:
             return spec
         execute = spec.loader.exec_module
 
-        def exec_module(module):
+        def exec_module(module: Any) -> None:
             del spec.loader.exec_module
             execute(module)
             _load_package()
@@ -46,7 +52,7 @@ class _AfterAsyncio:
         return spec
 
 
-def _import_next():
+def _import_next() -> None:
     """Import the ``sitecustomize`` that we stand in front of, if there is one."""
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or ".") != _HERE]
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", sys.path)
