@@ -50,6 +50,22 @@ def make_task(task_type: Any = _asyncio.Task) -> tuple[Any, Any]:
     return task, coroutine
 
 
+def verify() -> str:
+    """Why the hook does not do what it should, now that it is in place; empty when it does."""
+    task, coroutine = make_task()
+    try:
+        kept = task._source_traceback  # false, as outside of debug mode
+        stack = [] if kept is None else list(kept)
+        if not stack or stack[-1][0] != make_task.__code__.co_filename or stack[-1][2] != make_task.__name__:
+            return "the hook is not called when a task is created"
+        caller = stack[-2]
+        if caller[1:3] != (verify.__code__.co_firstlineno + 2, verify.__name__):
+            return "the hook sees other frames than Python does"
+        return ""
+    finally:
+        forget_task(coroutine)
+
+
 def forget_task(coroutine: Any) -> None:
     """Ends the coroutine of a task of ``make_task`` before Python can complain about it."""
     coroutine.close()

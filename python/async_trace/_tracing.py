@@ -73,10 +73,14 @@ def enable_tracing() -> None:
             raise RuntimeError("async-trace cannot trace this interpreter: " + reason)
         import _asyncio
 
-        from . import _core, _executor, _reports
+        from . import _core, _executor, _probe, _reports
 
         kinds = _task_types(_asyncio.Task)
         _core.install(kinds[0], _asyncio.Task.__init__, kinds[1:])
+        reason = _probe.verify()
+        if reason:
+            _core.remove(kinds[0], _asyncio.Task.__init__, kinds[1:])
+            raise RuntimeError("async-trace cannot trace this interpreter: " + reason)
         _executor.install()
         _reports.install()
         _core.set_helpers(True)

@@ -65,6 +65,10 @@ pub fn is_own(code: &Bound<'_, PyAny>) -> PyResult<bool> {
 pub fn creation_sites(py: Python<'_>) -> PyResult<Vec<(Place, u64, u32)>> {
     let mut sites = Vec::new();
     for (frames, created, live) in stacks::sites(py)? {
+        // The task with which tracing has tried itself out.
+        if frames.first().is_some_and(|line| line.kind == Kind::Tracer) {
+            continue;
+        }
         let own = frames.iter().find(|line| line.kind == Kind::Own);
         let library = || frames.iter().find(|line| line.kind == Kind::Library);
         if let Some(line) = own.or_else(library).or(frames.first()) {
