@@ -30,6 +30,7 @@ PROMISES = {
     "collect": ("times faster than 0.1.2 at collecting", lambda f: f["times_faster"] >= 10),
     "http": ("requests of a server, share of plain", lambda f: f["requests_of_plain"] >= 0.97),
 }
+PACKAGES = ["aiohttp", "aiomonitor", "async_timeout", "typing_extensions"]
 PEERS = ("async_trace_0.1.2", "debug", "aiomonitor")
 
 
@@ -93,7 +94,7 @@ def main():
 
     print("| Python | mode | depth 5 | depth 30 | one by one, 5 | plain ns |\n|---|---|---|---|---|---|", flush=True)
     for minor in (minor for minor in wanted if minor in found):
-        python = interpreters.with_packages(found[minor], "bench-inside", ["aiohttp", "aiomonitor", "typing_extensions"])
+        python = interpreters.with_packages(found[minor], "bench-inside", PACKAGES)
         for mode in ("async_trace", *(() if options.quick else PEERS)):
             few = rounds if mode == "async_trace" else 5
             cells = []
@@ -109,7 +110,7 @@ def main():
             print(f"| {minor} | {mode} | {ratios} | {cells[0]['plain_ns'] if cells[0] else ''} |", flush=True)
     print("\n| Python | collect µs | 0.1.2 µs | times | helper off ns | HTTP, of plain |\n|---|---|---|---|---|---|", flush=True)
     for minor in (minor for minor in wanted if minor in found):
-        python = interpreters.with_packages(found[minor], "bench-inside", ["aiohttp", "aiomonitor", "typing_extensions"])
+        python = interpreters.with_packages(found[minor], "bench-inside", PACKAGES)
         collect = measure(python, environment, "collect.py", "--original")
         http = measure(python, environment, "http_load.py", "--processes", 1 if options.quick else 2)
         report(minor, "collect", collect)
