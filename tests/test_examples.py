@@ -15,7 +15,7 @@ from rig import golden, interpreters, target, tool
 EXAMPLES = interpreters.ROOT / "examples"
 EXPECTED = EXAMPLES / "expected"
 
-SINCE = {"task_group_tree": (3, 11), "cancel_swallowed": (3, 11), "eager_tasks": (3, 12)}
+SINCE = {"task_group_tree": (3, 11), "cancel_swallowed": (3, 11), "eager_tasks": (3, 12), "timeout_swallowed": (3, 11)}
 
 # How to know that a program that cannot say so itself has reached its state.
 BLOCKED = {"blocked_loop_sleep", "blocked_loop_socket", "deadlock_thread_lock"}

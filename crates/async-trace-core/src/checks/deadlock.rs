@@ -228,7 +228,7 @@ impl<'a, 's> Circle<'a, 's> {
 
     fn doubt(&self) -> &'static str {
         if self.is_around_a_full_queue() {
-            "who can take from the queue is inferred: no other task is left that could"
+            "who can take from the queue was not read: no other task is left that could"
         } else {
             "not every holder could be read from memory; some are inferred from code"
         }

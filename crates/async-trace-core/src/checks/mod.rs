@@ -83,7 +83,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            still_s: 1.0,
+            still_s: 0.5,
             patience_s: 30.0,
             blocked_s: 1.0,
             overdue_s: 1.0,

@@ -143,8 +143,13 @@ fn describe(scene: &Scene<'_>, waits: &str, guilty: &[u32], threads: &[&Thread])
         line.thread = Some(words::thread_ref(thread));
         lines.push(line);
     }
-    finding(CHECK.slug, Severity::Error, summary)
-        .evidence(lines)
+    let found = finding(CHECK.slug, Severity::Error, summary).evidence(lines);
+    if guilty.is_empty() {
+        return found
+            .advice("let the thread's function look now and then at a threading.Event that the shutdown sets")
+            .advice("or run what may last for ever in a daemon thread of its own, not in an executor");
+    }
+    found
         .advice("end them when the shutdown begins: watch the server's shutdown signal in long-lived handlers, or cancel them")
         .advice("bound the shutdown: uvicorn `--timeout-graceful-shutdown`, aiohttp `shutdown_timeout`, hypercorn `graceful_timeout`")
 }

@@ -232,7 +232,7 @@ fn workers_that_feed_the_queue_they_drain() {
     0 deadlock (error, suspected): 3 tasks wait in put() on the full Queue `frontier` (4 of 4) in crawl_page() at crawl.py:24, and only they could take from it
       waits ×3 task worker-1 crawl_page crawl.py:24: waits in put() of Queue `frontier`
       => 1 [main] waits in join() of Queue `frontier` in main crawl.py:44
-      ? who can take from the queue is inferred: no other task is left that could
+      ? who can take from the queue was not read: no other task is left that could
       try let those who take from the queue never wait for room in it: an unbounded queue, put_nowait, or separate tasks for putting
     ");
 }

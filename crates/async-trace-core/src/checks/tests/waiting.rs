@@ -133,7 +133,7 @@ task main
       waits ×2 task producer-1 produce app.py:9: waits in put() of Queue `jobs`
       resource: 10 of 10 items, 2 putters, 0 getters, 10 unfinished
       => 1 [main] waits for 2 tasks (1 is done) in main app.py:20
-      ? that nobody else can reach the queue is inferred
+      ? who else can reach the queue was not read: no other task is left that could
       try find out why the task that takes from the queue has ended: it may have died of an exception
     ");
     assert_eq!(at_once(text), "healthy");
