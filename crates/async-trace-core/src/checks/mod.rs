@@ -138,7 +138,7 @@ impl<'a> Scene<'a> {
 
     /// Whether enough time lies between the snapshots to say that something does not move.
     fn time_passed(&self) -> bool {
-        self.history.interval_s >= self.config.still_s || self.now.capture.source == Source::Core
+        self.history.interval_s >= 0.9 * self.config.still_s || self.now.capture.source == Source::Core
     }
 
     /// Whether a task is at the same wait in all snapshots.

@@ -36,7 +36,15 @@ fn shutdown_frame<'a>(scene: &Scene<'_>, place: u32, task: &'a Task) -> Option<&
         let name = f.function.rsplit('.').next().unwrap_or_default().trim_start_matches('_');
         match f.origin {
             Origin::Library => {
-                matches!(name, "shutdown" | "wait_closed" | "cleanup" | "graceful_shutdown" | "stop")
+                matches!(
+                    name,
+                    "shutdown"
+                        | "wait_closed"
+                        | "cleanup"
+                        | "graceful_shutdown"
+                        | "stop"
+                        | "shutdown_default_executor"
+                )
             }
             Origin::Stdlib => {
                 matches!(&*f.function, "Server.wait_closed") || name == "shutdown_default_executor"
