@@ -12,8 +12,9 @@ from rig.interpreters import CACHE, ROOT, with_packages
 
 HERE = Path(__file__).parent
 # What the tests need beside the package, for the interpreters that have wheels of it.
-# (The last two are needed by old Pythons only: pip resolves for the one that runs it.)
-LIBRARIES = ["aiohttp", "anyio", "aiosqlite", "async_timeout", "uvloop==0.23.0", "exceptiongroup", "typing_extensions", "click"]
+LIBRARIES = ["aiohttp", "anyio", "aiosqlite", "async_timeout", "click", "gunicorn", "uvicorn", "uvloop==0.23.0"]
+# Theirs, which pip leaves out when it runs on a Python that does not need them.
+LIBRARIES += ["exceptiongroup", "h11", "packaging", "typing_extensions"]
 
 
 @pytest.fixture(scope="session")

@@ -104,7 +104,7 @@ impl CoreFile {
             [0x04, 0x22, 0x4d, 0x18] => return Err(bad("it is compressed: unpack it with `lz4 -d` first")),
             [0x1f, 0x8b, ..] => return Err(bad("it is compressed: unpack it with `gunzip` first")),
             [0xfd, b'7', b'z', b'X'] => return Err(bad("it is compressed: unpack it with `unxz` first")),
-            _ => return Err(bad("it is not a core file")),
+            _ => return Err(bad("it is not a core file or image")),
         }
         let headers = Pieces::new(file.try_clone().map_err(failed)?);
         let data = &headers;

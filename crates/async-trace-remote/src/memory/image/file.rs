@@ -29,15 +29,22 @@ const MAX_ENTRY: usize = 8 + PAGE_LEN;
 /// When it cannot be opened.
 pub(crate) fn is_image(path: &Path) -> Result<bool> {
     let bad = |reason: &str| Error::BadFile { path: path.to_owned(), reason: reason.to_owned() };
-    let file = File::open(path).map_err(|source| match source.kind() {
+    let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => bad("there is no such file"),
         io::ErrorKind::PermissionDenied => bad("no permission to read it"),
         _ => Error::Io { what: format!("cannot open {}", path.display()), source },
-    })?;
+    };
+    // Opening a pipe would wait for whoever writes into it.
+    let metadata = path.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(bad("it is a directory"));
+    }
+    if !metadata.is_file() {
+        return Err(bad("it is not a regular file"));
+    }
     let mut start = Vec::new();
-    // A directory can be opened and not be read; whoever reads it next says so.
-    let read = file.take(MAGIC.len() as u64).read_to_end(&mut start);
-    Ok(read.is_ok() && start == MAGIC)
+    File::open(path).map_err(failed)?.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(failed)?;
+    Ok(start == MAGIC)
 }
 
 /// Writes an image.

@@ -1,0 +1,1 @@
+from async_trace.debug import *  # noqa: F403
