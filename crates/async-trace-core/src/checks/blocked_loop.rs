@@ -169,7 +169,8 @@ impl<'a, 's> Blocked<'a, 's> {
             function: None,
             file: None,
             line: None,
-            text: format!("stand still with the loop{ready}").into(),
+            text: format!("{} still with the loop{ready}", if count == 1 { "stands" } else { "stand" })
+                .into(),
         })
     }
 

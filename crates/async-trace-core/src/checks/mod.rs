@@ -200,7 +200,7 @@ impl<'a> Scene<'a> {
                 function: None,
                 file: None,
                 line: None,
-                text: "wait elsewhere".into(),
+                text: if rest == 1 { "waits elsewhere" } else { "wait elsewhere" }.into(),
             });
         }
         out

@@ -3,7 +3,7 @@
 use super::words::{self, amount};
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
-use crate::finding::{Consequence, Evidence, Finding, Role, Severity};
+use crate::finding::{Evidence, Finding, Role, Severity};
 use crate::frame::{Frame, Origin};
 use crate::snapshot::{Target, Task, TaskState, Thread};
 
@@ -202,16 +202,13 @@ fn of_interpreter(scene: &Scene<'_>, thread: &Thread, findings: &mut Findings) {
         .filter(|t| t.tid != thread.tid && t.stack.iter().any(|f| f.origin == Origin::Own))
         .filter(|t| scene.history.thread_stands_still(t))
         .collect();
-    let Some(first) = left.first() else { return };
+    if left.is_empty() {
+        return;
+    }
     let mut found = describe(scene, "the interpreter is ending and", &[], &left);
-    found.consequences.push(Consequence {
-        count: 1,
-        tasks: Vec::new(),
-        function: None,
-        file: None,
-        line: None,
-        text: format!("thread {} cannot end the process before thread {} ends", thread.name, first.name)
-            .into(),
+    found.evidence.push(Evidence {
+        thread: Some(words::thread_ref(thread)),
+        ..Evidence::new(Role::Caller, "waits for the others to end").at(thread.stack.last())
     });
     findings.add(found.doubt("a daemon thread is not waited for, and looks the same"), []);
 }
