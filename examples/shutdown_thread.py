@@ -9,8 +9,10 @@ more_mail = threading.Event()
 
 
 def send_mails():
+    while threading.active_count() < 3:  # asyncio.run() waits for us in a thread of its own
+        more_mail.wait(0.001)
+    _stage.ready()
     while True:
-        _stage.ready()
         more_mail.wait()
 
 
