@@ -15,11 +15,12 @@ from rig import golden, interpreters, target, tool
 EXAMPLES = interpreters.ROOT / "examples"
 EXPECTED = EXAMPLES / "expected"
 
-SINCE = {"task_group_tree": (3, 11), "cancel_swallowed": (3, 11), "eager_tasks": (3, 12)}
+SINCE = {"task_group_tree": (3, 11), "cancel_swallowed": (3, 11), "eager_tasks": (3, 12), "timeout_swallowed": (3, 11)}
 
 # How to know that a program that cannot say so itself has reached its state.
 BLOCKED = {"blocked_loop_sleep", "blocked_loop_socket", "deadlock_thread_lock"}
 COMPUTING = {"blocked_loop_cpu"}
+SEVERAL_THREADS = {"shutdown_thread"}
 
 # These change from one moment to the next: no two outputs are equal. Other tests read them.
 CHANGING = {"busy_server", "task_flood"}
@@ -46,6 +47,8 @@ def start(name, interpreter, loop):
             target.wait_blocked(program)
         elif name in COMPUTING:
             target.wait_computing(program)
+        elif name in SEVERAL_THREADS:
+            target.wait_asleep(program)
         elif name not in CHANGING:
             target.wait_idle(program)
     except BaseException:
@@ -68,6 +71,7 @@ def normalised(text, program, interpreter):
         line = re.sub(r"\b(tid|pid|process) \d+", r"\1 N", line)
         line = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", line)
         line = re.sub(r"\bfd \d+", "fd N", line)
+        line = re.sub(r"\bpipe \d+|\b\d{4,}(?= \(fd)", lambda found: found.group().rstrip("0123456789") + "N", line)
         line = re.sub(r"^(\s*thread .*) \(\d+\)", r"\1 (TID)", line)
         line = LIBRARY_LINE.sub(r"\1:N", line)
         line = re.sub(r"\b\d+(\.\d+)? ?(µs|us|ms|s|min|h)\b", "TIME", line)

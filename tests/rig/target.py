@@ -136,6 +136,15 @@ def wait_idle(target):
     wait_until(lambda: syscall(target.pid) in (232, 281, 441), "the loop is idle")
 
 
+def wait_asleep(target):
+    """Waits until all of its threads sleep: then there is nobody left who could change something."""
+
+    def asleep():
+        return {thread_state(target.pid, task.name) for task in Path(f"/proc/{target.pid}/task").iterdir()} == {"S"}
+
+    wait_until(asleep, "all threads sleep")
+
+
 def kill_group(process):
     """Ends a process that leads a group of its own, with all of that group."""
     os.killpg(process.pid, signal.SIGKILL)

@@ -57,7 +57,8 @@ impl<'a, 's> Blocked<'a, 's> {
         if let Some(turn_s) = event_loop.turn_s {
             return (turn_s >= limit_s).then_some(Self { since_s: turn_s, ..blocked });
         }
-        let still = scene.history.interval_s >= limit_s
+        // The looks may lie a little closer together than was asked for.
+        let still = scene.history.interval_s >= 0.9 * limit_s
             && scene.history.thread_always(thread.tid, |_, then| same_call(then, thread));
         let overdue_s = event_loop.next_timer_s.map_or(0.0, |left| -left);
         if overdue_s >= limit_s && (still || scene.history.interval_s == 0.0) {
@@ -168,7 +169,8 @@ impl<'a, 's> Blocked<'a, 's> {
             function: None,
             file: None,
             line: None,
-            text: format!("stand still with the loop{ready}").into(),
+            text: format!("{} still with the loop{ready}", if count == 1 { "stands" } else { "stand" })
+                .into(),
         })
     }
 
@@ -369,7 +371,7 @@ fn runs_below_a_task(thread: &Thread) -> bool {
 
 /// The thread that holds the GIL all the time at the same line while the loop's thread wants it.
 fn gil_holder<'a>(scene: &Scene<'a>, thread: &Thread) -> Option<&'a Thread> {
-    if scene.history.interval_s < scene.config.blocked_s || thread.holds_gil != Some(false) {
+    if scene.history.interval_s < 0.9 * scene.config.blocked_s || thread.holds_gil != Some(false) {
         return None;
     }
     let wants_it = |t: &Thread| {

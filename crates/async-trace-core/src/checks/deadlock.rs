@@ -228,7 +228,7 @@ impl<'a, 's> Circle<'a, 's> {
 
     fn doubt(&self) -> &'static str {
         if self.is_around_a_full_queue() {
-            "who can take from the queue is inferred: no other task is left that could"
+            "who can take from the queue was not read: no other task is left that could"
         } else {
             "not every holder could be read from memory; some are inferred from code"
         }
@@ -395,22 +395,20 @@ impl<'a, 's> Circle<'a, 's> {
         /// So many members are shown in full.
         const MEMBERS: usize = 8;
         let mut out: Vec<Evidence> = Vec::new();
-        let mut groups: FxHashMap<String, usize> = FxHashMap::default();
+        let mut groups: FxHashMap<String, std::ops::Range<usize>> = FxHashMap::default();
         for actor in &self.actors {
             let shape = self.shape(*actor);
             let is_one_of_many = !self.is_ring || self.actors.len() > MEMBERS;
-            if let Some(&at) = groups.get(&shape).filter(|_| is_one_of_many) {
-                let count = out[at].count.unwrap_or(1) + 1;
-                for line in out.iter_mut().skip(at).take(2) {
-                    line.count = Some(count);
+            if let Some(lines) = groups.get(&shape).filter(|_| is_one_of_many) {
+                for line in &mut out[lines.clone()] {
+                    line.count = Some(line.count.unwrap_or(1) + 1);
                 }
                 continue;
             }
             if groups.len() >= MEMBERS {
                 continue;
             }
-            groups.entry(shape).or_insert(out.len());
-            out.push(self.waits_line(*actor));
+            let begin = out.len();
             for (resource, holder) in self.held_by(*actor) {
                 let mut line = self.scene.holds_evidence(resource, holder, self.name_of(resource));
                 if let Actor::Thread(thread) = actor {
@@ -418,6 +416,8 @@ impl<'a, 's> Circle<'a, 's> {
                 }
                 out.push(line);
             }
+            out.push(self.waits_line(*actor));
+            groups.entry(shape).or_insert(begin..out.len());
         }
         out
     }

@@ -122,7 +122,7 @@ fn forgotten_waiters(scene: &Scene<'_>, resource: &Resource, findings: &mut Find
         _ => return,
     };
     // Without time in between this is how every hand-over looks for a moment.
-    if scene.history.interval_s < scene.config.still_s {
+    if scene.history.interval_s == 0.0 || !scene.time_passed() {
         return;
     }
     let forgotten: Vec<u32> = resource

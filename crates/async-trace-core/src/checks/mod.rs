@@ -83,7 +83,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            still_s: 1.0,
+            still_s: 0.5,
             patience_s: 30.0,
             blocked_s: 1.0,
             overdue_s: 1.0,
@@ -138,7 +138,7 @@ impl<'a> Scene<'a> {
 
     /// Whether enough time lies between the snapshots to say that something does not move.
     fn time_passed(&self) -> bool {
-        self.history.interval_s >= self.config.still_s || self.now.capture.source == Source::Core
+        self.history.interval_s >= 0.9 * self.config.still_s || self.now.capture.source == Source::Core
     }
 
     /// Whether a task is at the same wait in all snapshots.
@@ -200,7 +200,7 @@ impl<'a> Scene<'a> {
                 function: None,
                 file: None,
                 line: None,
-                text: "wait elsewhere".into(),
+                text: if rest == 1 { "waits elsewhere" } else { "wait elsewhere" }.into(),
             });
         }
         out

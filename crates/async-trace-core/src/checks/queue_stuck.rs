@@ -27,8 +27,10 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         };
         let waiting = waiting(scene, queue, verb);
         let standing = waiting.iter().all(|t| scene.is_still(*t) && !findings.explains(*t));
-        let doubt =
-            scene.graph.is_uncertain(first).then_some("that nobody else can reach the queue is inferred");
+        let doubt = scene
+            .graph
+            .is_uncertain(first)
+            .then_some("who else can reach the queue was not read: no other task is left that could");
         let why = match verb {
             Verb::Put => "nobody is left who would take from it",
             _ => "nobody is left who would work on its items",

@@ -3,7 +3,7 @@
 use super::words::{self, amount};
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
-use crate::finding::{Consequence, Evidence, Finding, Role, Severity};
+use crate::finding::{Evidence, Finding, Role, Severity};
 use crate::frame::{Frame, Origin};
 use crate::snapshot::{Target, Task, TaskState, Thread};
 
@@ -36,7 +36,15 @@ fn shutdown_frame<'a>(scene: &Scene<'_>, place: u32, task: &'a Task) -> Option<&
         let name = f.function.rsplit('.').next().unwrap_or_default().trim_start_matches('_');
         match f.origin {
             Origin::Library => {
-                matches!(name, "shutdown" | "wait_closed" | "cleanup" | "graceful_shutdown" | "stop")
+                matches!(
+                    name,
+                    "shutdown"
+                        | "wait_closed"
+                        | "cleanup"
+                        | "graceful_shutdown"
+                        | "stop"
+                        | "shutdown_default_executor"
+                )
             }
             Origin::Stdlib => {
                 matches!(&*f.function, "Server.wait_closed") || name == "shutdown_default_executor"
@@ -143,8 +151,13 @@ fn describe(scene: &Scene<'_>, waits: &str, guilty: &[u32], threads: &[&Thread])
         line.thread = Some(words::thread_ref(thread));
         lines.push(line);
     }
-    finding(CHECK.slug, Severity::Error, summary)
-        .evidence(lines)
+    let found = finding(CHECK.slug, Severity::Error, summary).evidence(lines);
+    if guilty.is_empty() {
+        return found
+            .advice("let the thread's function look now and then at a threading.Event that the shutdown sets")
+            .advice("or run what may last for ever in a daemon thread of its own, not in an executor");
+    }
+    found
         .advice("end them when the shutdown begins: watch the server's shutdown signal in long-lived handlers, or cancel them")
         .advice("bound the shutdown: uvicorn `--timeout-graceful-shutdown`, aiohttp `shutdown_timeout`, hypercorn `graceful_timeout`")
 }
@@ -189,16 +202,13 @@ fn of_interpreter(scene: &Scene<'_>, thread: &Thread, findings: &mut Findings) {
         .filter(|t| t.tid != thread.tid && t.stack.iter().any(|f| f.origin == Origin::Own))
         .filter(|t| scene.history.thread_stands_still(t))
         .collect();
-    let Some(first) = left.first() else { return };
+    if left.is_empty() {
+        return;
+    }
     let mut found = describe(scene, "the interpreter is ending and", &[], &left);
-    found.consequences.push(Consequence {
-        count: 1,
-        tasks: Vec::new(),
-        function: None,
-        file: None,
-        line: None,
-        text: format!("thread {} cannot end the process before thread {} ends", thread.name, first.name)
-            .into(),
+    found.evidence.push(Evidence {
+        thread: Some(words::thread_ref(thread)),
+        ..Evidence::new(Role::Caller, "waits for the others to end").at(thread.stack.last())
     });
     findings.add(found.doubt("a daemon thread is not waited for, and looks the same"), []);
 }

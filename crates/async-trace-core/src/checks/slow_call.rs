@@ -170,7 +170,9 @@ fn is_call(scene: &Scene<'_>, task: &Task) -> bool {
     let speaker = scene.index.task(task.id).map_or(task, |place| scene.task(scene.spokesman(place)));
     let own = speaker.chain.iter().rfind(|f| f.origin == Origin::Own);
     match (&waits.target, waits.verb) {
-        (Target::File { .. }, Verb::Connect) => return own.is_some(),
+        (Target::File { .. } | Target::Future { .. } | Target::Unknown { .. }, Verb::Connect) => {
+            return own.is_some();
+        }
         (Target::File { .. } | Target::Future { .. } | Target::Unknown { .. }, _) => {}
         // Clients built on anyio wait for their answers in events.
         (Target::Resource { id }, _) => {

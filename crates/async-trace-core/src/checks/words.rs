@@ -5,6 +5,8 @@ use super::Scene;
 use crate::diff::own_frame;
 use crate::finding::{Evidence, ResourceRef, Role, TaskRef, ThreadRef};
 use crate::frame::{Frame, Origin};
+use crate::render::noun;
+pub(super) use crate::render::units::seconds;
 use crate::snapshot::{
     FileKind, Holder, OpenFile, Resource, Target, Task, TaskState, Thread, Verb, WaitsFor,
 };
@@ -17,31 +19,7 @@ fn article(noun: &str) -> String {
 
 /// `1 task`, `3 tasks`.
 pub(super) fn amount(n: usize, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
-}
-
-/// `2.0 s`, `450 ms`.
-pub(super) fn seconds(s: f64) -> String {
-    match s.abs() {
-        s if s < 0.9995 => format!("{:.0} ms", s * 1000.0),
-        s if s < 9.95 => format!("{s:.1} s"),
-        s if s < 119.5 => format!("{s:.0} s"),
-        s => format!("{:.0} min", s / 60.0),
-    }
-}
-
-/// A type as one would say it: `Lock`, `asyncpg Pool`.
-pub(super) fn noun(type_name: &str) -> String {
-    match type_name {
-        "_thread.lock" => return "threading.Lock".to_owned(),
-        "_thread.RLock" | "threading._RLock" => return "threading.RLock".to_owned(),
-        _ => {}
-    }
-    let last = type_name.rsplit('.').next().unwrap_or(type_name);
-    match type_name.split_once('.').map_or("", |(first, _)| first) {
-        "" | "asyncio" | "_asyncio" | "__main__" | "builtins" | "concurrent" => last.to_owned(),
-        first => format!("{first} {last}"),
-    }
+    crate::render::units::amount(n as u64, noun)
 }
 
 /// ``Lock `self._lock` ``; `name` is what the waiting line calls it.
@@ -49,7 +27,7 @@ pub(super) fn resource(resource: &Resource, name: Option<&str>) -> String {
     let noun = noun(&resource.type_name);
     match name.or(resource.name.as_deref()) {
         Some(name) => format!("{noun} `{name}`"),
-        None => noun,
+        None => noun.into_owned(),
     }
 }
 

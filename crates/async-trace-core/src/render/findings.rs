@@ -3,10 +3,10 @@
 //! ```text
 //! ERROR deadlock (proven)
 //!   task alice holds Lock `a` and waits for Lock `b` in transfer() at bank.py:40; task bob holds …
-//!   • task alice waits at bank.py:40 (transfer): waits for Lock `b`
-//!   • task alice holds at bank.py:40 (transfer): holds Lock `a`, taken at line 39
-//!   2 more tasks wait behind it:
-//!   • 2 at bank.py:60 (report): wait for Lock `a`: report-1, report-2
+//!   • task alice at bank.py:40 (transfer): holds Lock `a`, taken at line 39
+//!   • task alice at bank.py:40 (transfer): waits for Lock `b`
+//!   2 more tasks behind it:
+//!   • 2 tasks (report-1, report-2) at bank.py:60 (report): each waits for Lock `a`
 //!   try: take these locks in the same order everywhere, or replace them by one
 //! ```
 
@@ -137,7 +137,7 @@ impl<C: Canvas> Writer<'_, C> {
         } else if e.task.is_some() || e.thread.is_some() {
             self.line.say(": ");
         }
-        self.line.say(&e.text);
+        self.each(e.count.unwrap_or(1), &e.text);
         self.end("  ", 4);
         if let Some(source) = &e.source {
             self.line.put(Role::Source, source);
@@ -145,20 +145,33 @@ impl<C: Canvas> Writer<'_, C> {
         }
     }
 
+    /// What each of so many does.
+    fn each(&mut self, count: u32, text: &str) {
+        self.line.say(if count > 1 { "each " } else { "" }).say(text);
+    }
+
     fn consequence(&mut self, c: &Consequence) {
         self.line.put(Role::Rule, self.glyphs.bullet);
-        self.line.say(&number(u64::from(c.count))).say(" ");
+        match (&c.tasks[..], c.count) {
+            ([task], 1) => _ = self.line.say("task ").put(Role::Task, &task.name),
+            (tasks, n) => {
+                self.line.say(&amount(u64::from(n), "task"));
+                for (i, task) in tasks.iter().enumerate() {
+                    self.line.say(if i == 0 { " (" } else { ", " }).put(Role::Task, &task.name);
+                }
+                if n as usize > tasks.len() && !tasks.is_empty() {
+                    self.line.say(", ").say(self.glyphs.ellipsis);
+                }
+                self.line.say(if tasks.is_empty() { "" } else { ")" });
+            }
+        }
         if let Some(function) = &c.function {
-            self.line.say("at ");
+            self.line.say(" at ");
             self.place(function, c.file.as_deref(), c.line);
             self.line.say(": ");
-        }
-        self.line.say(&c.text);
-        for (i, task) in c.tasks.iter().enumerate() {
-            self.line.say(if i == 0 { ": " } else { ", " }).put(Role::Task, &task.name);
-        }
-        if c.count as usize > c.tasks.len() && !c.tasks.is_empty() {
-            self.line.say(", ").say(self.glyphs.ellipsis);
+            self.each(c.count, &c.text);
+        } else {
+            self.line.say(" ").say(&c.text);
         }
         self.end("  ", 4);
     }
@@ -234,14 +247,15 @@ task report x2
           task alice holds Lock `self.a` and waits for Lock `self.b` in transfer() at
           bank.py:40; task bob holds Lock `self.b` and waits for Lock `self.a` in
           refund() at bank.py:52
-          • task alice at bank.py:40 (transfer): waits for Lock `self.b`
-              async with b:
           • task alice at bank.py:40 (transfer): holds Lock `self.a`, taken at line 39
               async with b:
-          • task bob at bank.py:52 (refund): waits for Lock `self.a`
+          • task alice at bank.py:40 (transfer): waits for Lock `self.b`
+              async with b:
           • task bob at bank.py:52 (refund): holds Lock `self.b`, taken at line 51
+          • task bob at bank.py:52 (refund): waits for Lock `self.a`
           2 more tasks behind it:
-          • 2 at bank.py:60 (report): waits for Lock `self.a`: report-1, report-2
+          • 2 tasks (report-1, report-2) at bank.py:60 (report): each waits for Lock
+              `self.a`
           try: take these locks in the same order everywhere, or replace them by one
         ");
     }

@@ -22,6 +22,7 @@ mod words;
 pub use findings::{FindingOptions, findings};
 pub use table::Table;
 pub use tree::{Options, tree};
+pub(crate) use words::noun;
 
 /// What a piece of text is. It decides the colour and nothing else: the words alone say it all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -14,7 +14,7 @@ mod file;
 mod resource;
 mod syscall;
 
-pub(super) use resource::noun;
+pub(crate) use resource::noun;
 
 /// How many names a sentence lists before it counts the rest.
 const NAMES: usize = 3;

@@ -109,8 +109,8 @@ task main
 "), @"
     0 deadlock (error, proven): task second, which blocks the event loop's thread, waits for threading.Lock `self._lock` in TokenCache.get_token() at api.py:28; task first holds threading.Lock `self._lock` in TokenCache.get_token() at api.py:30 and can go on only when that thread runs its loop
       blocked task second thread MainThread TokenCache.get_token api.py:28: waits for threading.Lock `self._lock`, blocking its thread
-      waits task first TokenCache.get_token api.py:30: reads from tcp socket (fd 9)
       holds task first TokenCache.get_token api.py:30: holds threading.Lock `self._lock`, taken at line 28
+      waits task first TokenCache.get_token api.py:30: reads from tcp socket (fd 9)
       => 1 [second] runs in TokenCache.get_token api.py:28
       => 1 [main] waits for 2 tasks in main api.py:45
       try do not hold a threading lock across an `await`: use asyncio.Lock, or release it before
@@ -138,7 +138,7 @@ task a
     0 blocked-loop (error, proven): the event loop of thread MainThread has been blocked for 2.0 s waiting for the GIL in EpollSelector.select() at selectors.py:468; thread cruncher holds it all the time in crunch() at native.py:8
       blocked thread MainThread EpollSelector.select selectors.py:468: blocks the loop's thread waiting for the GIL
       works thread cruncher crunch native.py:8: holds the GIL
-      => 1 [a] stand still with the loop
+      => 1 [a] stands still with the loop
       try the other thread runs native code that does not release the GIL: run it in another process
     ");
 }

@@ -29,10 +29,10 @@ task main
 fn two_locks_in_opposite_order() {
     assert_snapshot!(after_two_seconds(TWO_LOCKS), @"
     0 deadlock (error, proven): task refresh-loop holds Lock `self._token_lock` and waits for Lock `self._connect_lock` in Stream._do_refresh() at stream.py:32; task reconnect holds Lock `self._connect_lock` and waits for Lock `self._token_lock` in Stream.reconnect() at stream.py:44
-      waits task refresh-loop Stream._do_refresh stream.py:32: waits for Lock `self._connect_lock`
       holds task refresh-loop Stream.refresh_loop stream.py:38: holds Lock `self._token_lock`, taken at line 37
-      waits task reconnect Stream.reconnect stream.py:44: waits for Lock `self._token_lock`
+      waits task refresh-loop Stream._do_refresh stream.py:32: waits for Lock `self._connect_lock`
       holds task reconnect Stream.reconnect stream.py:44: holds Lock `self._connect_lock`, taken at line 42
+      waits task reconnect Stream.reconnect stream.py:44: waits for Lock `self._token_lock`
       => 2 [publish-1 publish-2] waits for Lock `self._connect_lock` in Stream.publish stream.py:49
       => 1 [main] waits for 4 tasks in main stream.py:60
       try take these locks in the same order everywhere, or replace them by one
@@ -79,8 +79,8 @@ task Task-8
   waits acquire a as self.lock
 "), @"
     0 deadlock (error, proven): task Task-7 waits in Account.balance() at bank.py:30 for Lock `self.lock`, which it holds itself
-      waits task Task-7 Account.balance bank.py:30: waits for Lock `self.lock`
       holds task Task-7 Account.pay bank.py:20: holds Lock `self.lock`, taken at line 19
+      waits task Task-7 Account.balance bank.py:30: waits for Lock `self.lock`
       => 1 [Task-8] waits for Lock `self.lock` in Account.pay bank.py:19
       try an asyncio.Lock cannot be taken twice: split the inner part into a function that expects the lock to be held
     ");
@@ -113,16 +113,16 @@ fn a_ring_of_five() {
     }
     assert_snapshot!(at_once(&text), @"
     0 deadlock (error, proven): 5 tasks or threads wait for each other in a circle: task eater-0, task eater-1, task eater-2, task eater-3 and 1 more
-      waits task eater-0 eat table.py:9: waits for Lock `right`
       holds task eater-0 eat table.py:9: holds Lock `right`, taken at line 8
-      waits task eater-1 eat table.py:9: waits for Lock `right`
+      waits task eater-0 eat table.py:9: waits for Lock `right`
       holds task eater-1 eat table.py:9: holds Lock `right`, taken at line 8
-      waits task eater-2 eat table.py:9: waits for Lock `right`
+      waits task eater-1 eat table.py:9: waits for Lock `right`
       holds task eater-2 eat table.py:9: holds Lock `right`, taken at line 8
-      waits task eater-3 eat table.py:9: waits for Lock `right`
+      waits task eater-2 eat table.py:9: waits for Lock `right`
       holds task eater-3 eat table.py:9: holds Lock `right`, taken at line 8
-      waits task eater-4 eat table.py:9: waits for Lock `right`
+      waits task eater-3 eat table.py:9: waits for Lock `right`
       holds task eater-4 eat table.py:9: holds Lock `right`, taken at line 8
+      waits task eater-4 eat table.py:9: waits for Lock `right`
       try take these locks in the same order everywhere, or replace them by one
     ");
 }
@@ -169,8 +169,8 @@ task heartbeat
 fn all_connections_of_a_pool() {
     assert_snapshot!(after_two_seconds(POOL), @"
     0 deadlock (error, proven): 3 tasks each hold 1 of 3 slots of asyncpg Pool `app.state.pool` in load_order() at orders.py:33 and wait for one more in load_lines() at orders.py:26
-      waits ×3 task order-1 load_lines orders.py:26: waits for asyncpg Pool `app.state.pool`
       holds ×3 task order-1 load_order orders.py:33: holds asyncpg Pool `app.state.pool`, taken at line 31
+      waits ×3 task order-1 load_lines orders.py:26: waits for asyncpg Pool `app.state.pool`
       => 2 [late-1 late-2] waits for asyncpg Pool `app.state.pool` in load_order orders.py:31
       try pass the connection or slot that is held on to the inner call, instead of taking a second one
     ");
@@ -232,7 +232,7 @@ fn workers_that_feed_the_queue_they_drain() {
     0 deadlock (error, suspected): 3 tasks wait in put() on the full Queue `frontier` (4 of 4) in crawl_page() at crawl.py:24, and only they could take from it
       waits ×3 task worker-1 crawl_page crawl.py:24: waits in put() of Queue `frontier`
       => 1 [main] waits in join() of Queue `frontier` in main crawl.py:44
-      ? who can take from the queue is inferred: no other task is left that could
+      ? who can take from the queue was not read: no other task is left that could
       try let those who take from the queue never wait for room in it: an unbounded queue, put_nowait, or separate tasks for putting
     ");
 }
@@ -281,8 +281,8 @@ task late
 fn a_home_made_pool() {
     assert_snapshot!(after_two_seconds(HOME_MADE), @"
     0 deadlock (error, suspected): 2 tasks each hold a slot of Queue `self._free` in load_order() at shop.py:32 and wait for one more in Pool.acquire() at pool.py:17
-      waits ×2 task request-1 Pool.acquire pool.py:17: waits in get() of Queue `self._free`
       holds ×2 task request-1 load_order shop.py:32: holds Queue `self._free`
+      waits ×2 task request-1 Pool.acquire pool.py:17: waits in get() of Queue `self._free`
       => 1 [late] waits in get() of Queue `self._free` in Pool.acquire pool.py:17
       ? not every holder could be read from memory; some are inferred from code
       try pass the connection or slot that is held on to the inner call, instead of taking a second one

@@ -95,14 +95,18 @@ task convert
   waits wait child 4800 \"ffmpeg -i in.mp4\" sleeping syscall write pipe 1 end 7 unserved
 ";
     assert_snapshot!(after_two_seconds(text), @"
-    0 child-stuck (error, proven): task convert waits in convert() at app.py:9 for child process 4800 (ffmpeg -i in.mp4), which is blocked writing into a pipe that nobody reads here
+    0 child-stuck (error, proven): task convert waits in convert() at app.py:9 for child process 4800 (ffmpeg -i in.mp4), which is blocked writing into a pipe that nobody reads
       waits task convert convert app.py:9: waits for child process 4800
-      child: child process 4800 (ffmpeg -i in.mp4) is blocked writing into a pipe that nobody reads here; this process has the other end as fd 7
+      child: child process 4800 (ffmpeg -i in.mp4) is blocked writing into a pipe that nobody reads; this process has the other end as fd 7
       try read its output while it runs: `await process.communicate()` instead of `await process.wait()`
     ");
     assert_eq!(at_once(text), "healthy");
     assert_eq!(after_two_seconds(&text.replace("unserved", "served")), "healthy");
     assert_eq!(after_two_seconds(&text.replace("syscall write pipe 1 end 7 unserved", "")), "healthy");
+    let unknown = text.replace(" end 7 unserved", "");
+    assert!(after_two_seconds(&unknown).contains("child-stuck (error, suspected)"));
+    assert_eq!(changed(&unknown.replace("syscall write pipe 1", ""), &unknown), "healthy");
+    assert_eq!(after_two_seconds(&unknown.replace("syscall write", "syscall read")), "healthy");
     assert!(
         after_two_seconds(&text.replace("sleeping syscall write pipe 1 end 7 unserved", "dead"))
             .contains("has ended already")

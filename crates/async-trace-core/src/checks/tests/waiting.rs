@@ -133,7 +133,7 @@ task main
       waits ×2 task producer-1 produce app.py:9: waits in put() of Queue `jobs`
       resource: 10 of 10 items, 2 putters, 0 getters, 10 unfinished
       => 1 [main] waits for 2 tasks (1 is done) in main app.py:20
-      ? that nobody else can reach the queue is inferred
+      ? who else can reach the queue was not read: no other task is left that could
       try find out why the task that takes from the queue has ended: it may have died of an exception
     ");
     assert_eq!(at_once(text), "healthy");
@@ -224,7 +224,7 @@ fn a_query_that_does_not_come_back() {
       waits task section-customers top_customers app.py:34: waits for an asyncpg BaseProtocol
       waits task Task-5 dashboard app.py:58: waits for task section-customers (2 are done)
       holds task section-customers load_section app.py:39: holds asyncpg Pool `conn`, taken at line 38
-      timeout task Task-5: a timeout ends this in 10 min
+      timeout task Task-5: a timeout ends this in 9 min 40 s
       => 1 [Task-5] waits for task section-customers (2 are done) in dashboard app.py:58
       ? it may just take its time
       try look at the other end: a slow query, a lock in the database, a service that does not answer

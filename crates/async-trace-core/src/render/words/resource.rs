@@ -209,7 +209,7 @@ fn queue(state: &ResourceState, verb: Verb) -> String {
 
 /// A type as one would say it: `asyncio.locks.Lock` is a `Lock`, but `aiohttp.client.ClientSession`
 /// an `aiohttp ClientSession`.
-pub(in super::super) fn noun(type_name: &str) -> Cow<'_, str> {
+pub(crate) fn noun(type_name: &str) -> Cow<'_, str> {
     match type_name {
         "_thread.lock" => return "threading.Lock".into(),
         "_thread.RLock" | "threading._RLock" => return "threading.RLock".into(),
