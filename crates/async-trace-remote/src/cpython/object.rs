@@ -177,6 +177,7 @@ impl<'t> Reader<'t> {
     // ---- plain numbers
 
     pub(crate) fn array<const N: usize>(&self, addr: Addr) -> Read<[u8; N]> {
+        self.spend(1)?;
         Ok(self.mem.array(addr)?)
     }
 
@@ -205,12 +206,28 @@ impl<'t> Reader<'t> {
         self.array::<1>(addr).map(|b| b[0])
     }
 
+    /// `size` bytes from `addr` on. No more is allocated than turns out to be there, and a claim that is
+    /// not true costs next to nothing.
+    pub(crate) fn block(&self, addr: Addr, size: u64) -> Read<Vec<u8>> {
+        const PIECE: usize = 1 << 16;
+        let size = usize::try_from(size).map_err(|_| Torn("an impossible size"))?;
+        let mut out = vec![0; size.min(PIECE)];
+        let mut done = 0;
+        loop {
+            let piece = out.get_mut(done..).unwrap_or_default();
+            self.spend(piece.len() as u64 / 8 + 1)?;
+            self.mem.read(addr + done as u64, piece)?;
+            done = out.len();
+            if done >= size {
+                return Ok(out);
+            }
+            out.resize(size.min(done + PIECE), 0);
+        }
+    }
+
     /// `count` pointers from `addr` on.
     pub(crate) fn pointers(&self, addr: Addr, count: u64) -> Read<Vec<Addr>> {
-        self.spend(count)?;
-        let count = usize::try_from(count).map_err(|_| Torn("an impossible size"))?;
-        let mut bytes = vec![0; count * 8];
-        self.mem.read(addr, &mut bytes)?;
+        let bytes = self.block(addr, count.saturating_mul(8))?;
         Ok(bytes.chunks_exact(8).map(|b| Addr(word(b))).collect())
     }
 
@@ -222,6 +239,7 @@ impl<'t> Reader<'t> {
             let at = addr + out.len() as u64;
             let n = usize::try_from(64 - at.0 % 64).unwrap_or(1);
             let mut piece = [0; 64];
+            self.spend(1)?;
             self.mem.read(at, &mut piece[..n])?;
             match piece[..n].iter().position(|b| *b == 0) {
                 Some(end) => {
@@ -386,7 +404,7 @@ impl<'t> Reader<'t> {
             return Err(Torn("a text of unknown form"));
         }
         let shown = length.min(MAX_TEXT);
-        self.spend(shown / 64 + 1)?;
+        self.spend(shown / 8 + 1)?;
         let size = usize::try_from(shown * u64::from(kind)).unwrap_or(0);
         let mut small = [0; 256];
         let mut large;
@@ -470,9 +488,7 @@ impl<'t> Reader<'t> {
         if size > MAX_BYTES {
             return Err(Torn("bytes of impossible size"));
         }
-        let mut out = vec![0; usize::try_from(size).unwrap_or(0)];
-        self.mem.read(object + 32, &mut out)?;
-        Ok(out)
+        self.block(object + 32, size)
     }
 
     // ---- containers
@@ -509,10 +525,7 @@ impl<'t> Reader<'t> {
         if mask > MAX_TABLE || !(mask + 1).is_power_of_two() || used > mask + 1 {
             return Err(Torn("a set of impossible size"));
         }
-        self.spend(mask + 1)?;
-        let table = self.ptr(object + l.table)?;
-        let mut bytes = vec![0; usize::try_from((mask + 1) * 16).unwrap_or(0)];
-        self.mem.read(table, &mut bytes)?;
+        let bytes = self.block(self.ptr(object + l.table)?, (mask + 1) * 16)?;
         // A deleted entry keeps a dummy key with the hash −1, which no object has.
         let entries = bytes.chunks_exact(16).map(|e| (word(&e[..8]), word(&e[8..])));
         Ok(entries.filter(|(key, hash)| *key != 0 && *hash != u64::MAX).map(|(key, _)| Addr(key)).collect())
@@ -600,9 +613,7 @@ impl<'t> Reader<'t> {
         if count > MAX_ITEMS {
             return Err(Torn("a dict of impossible size"));
         }
-        self.spend(count)?;
-        let mut bytes = vec![0; usize::try_from(count * width).unwrap_or(0)];
-        self.mem.read(start, &mut bytes)?;
+        let bytes = self.block(start, count * width)?;
         let key_at = usize::from(width == 24) * 8;
         let pairs = bytes
             .chunks_exact(usize::try_from(width).unwrap_or(24))
