@@ -134,7 +134,8 @@ impl Assembly<'_, '_, '_> {
     }
 
     fn left(&self, when: Option<f64>) -> Option<f64> {
-        Some(when? - self.now?)
+        // `asyncio.timeout(float("inf"))` is as good as none.
+        Some(when? - self.now?).filter(|left| left.is_finite())
     }
 
     fn in_selector(&self, tid: u32) -> bool {

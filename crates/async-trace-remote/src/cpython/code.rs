@@ -241,7 +241,7 @@ impl Code {
             None => Ok(first == l.with_except_start),
             // Line tracing writes its own opcode over the first unit (and only over that).
             Some(push) => Ok((first == push || first >= l.min_instrumented)
-                && self.unit(reader, target + 2)?[0] == l.with_except_start),
+                && self.unit(reader, target.saturating_add(2))?[0] == l.with_except_start),
         }
     }
 }

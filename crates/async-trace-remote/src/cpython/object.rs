@@ -736,7 +736,12 @@ impl<'t> Reader<'t> {
         let (start, width, key_at, count) = match self.layout.dict.shape {
             DictKeys::Sized => {
                 let size = self.u64(keys + 8)?;
-                (keys + 40 + size * if size <= 0xff { 1 } else { 2 }, 24, 8, self.u64(keys + 32)?)
+                let index = match size {
+                    0..=0xff => 1,
+                    0x100..=0xffff => 2,
+                    _ => return Err(Torn("shared keys of impossible size")),
+                };
+                (keys + 40 + size * index, 24, 8, self.u64(keys + 32)?)
             }
             DictKeys::Logarithmic => {
                 let head: [u8; 32] = self.array(keys)?;
