@@ -17,6 +17,9 @@ use std::rc::Rc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Torn(pub &'static str);
 
+/// The work that was allowed is done.
+pub(crate) const OVER_BUDGET: Torn = Torn("more work than the budget allows");
+
 impl From<Unreadable> for Torn {
     fn from(_: Unreadable) -> Self {
         Self("memory that is not readable")
@@ -169,9 +172,15 @@ impl<'t> Reader<'t> {
             }
             None => {
                 self.budget.set(0);
-                Err(Torn("more work than the budget allows"))
+                Err(OVER_BUDGET)
             }
         }
+    }
+
+    /// Pays for looking through `n` things that were read already: some are looked at in a step.
+    #[inline]
+    pub(crate) fn spend_looking(&self, n: usize) -> Read<()> {
+        self.spend(n as u64 / 8 + 1)
     }
 
     // ---- plain numbers
@@ -387,6 +396,11 @@ impl<'t> Reader<'t> {
 
     /// A `str` that is not worth remembering (a task's name: another may stand there soon).
     pub(crate) fn fresh_text(&self, object: Addr) -> Read<Text> {
+        self.text_up_to(object, MAX_TEXT)
+    }
+
+    /// The first `max` characters of a `str`.
+    pub(crate) fn text_up_to(&self, object: Addr, max: u64) -> Read<Text> {
         if self.kind_of(object)? != Kind::Str {
             return Err(Torn("a text that is none"));
         }
@@ -403,7 +417,7 @@ impl<'t> Reader<'t> {
         if !matches!(kind, 1 | 2 | 4) {
             return Err(Torn("a text of unknown form"));
         }
-        let shown = length.min(MAX_TEXT);
+        let shown = length.min(max);
         self.spend(shown / 8 + 1)?;
         let size = usize::try_from(shown * u64::from(kind)).unwrap_or(0);
         let mut small = [0; 256];
@@ -684,6 +698,7 @@ impl<'t> Reader<'t> {
             Some(value) => Ok(Some(value)),
             None => {
                 let slots = self.slots(&of)?;
+                self.spend_looking(slots.len())?;
                 match slots.iter().find(|(slot, _)| &**slot == name) {
                     Some((_, offset)) => Ok(Some(self.ptr(object + *offset)?).filter(|v| !v.is_null())),
                     None => Ok(None),
