@@ -4,6 +4,8 @@
 pub(crate) mod core;
 pub(crate) mod image;
 mod live;
+#[cfg(test)]
+mod noise;
 
 use crate::Options;
 use crate::assemble;
