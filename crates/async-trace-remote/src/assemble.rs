@@ -34,10 +34,12 @@ pub(crate) struct Facts<'a> {
 /// Makes the snapshot.
 pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<'_>) -> Snapshot {
     let identity = facts.identity;
+    let by_tid = facts.os_threads.iter().rev().map(|thread| (thread.tid, thread)).collect();
     let mut assembly = Assembly {
         session,
         facts,
         now: session.now.get(),
+        by_tid,
         awaited_by: FxHashMap::default(),
         waiters: FxHashMap::default(),
         holders: FxHashMap::default(),
@@ -122,19 +124,21 @@ struct Assembly<'a, 's, 'f> {
     session: &'a Session<'s>,
     facts: &'a mut Facts<'f>,
     now: Option<f64>,
+    by_tid: FxHashMap<u32, &'f OsThread>,
     awaited_by: FxHashMap<Addr, Vec<Awaiter>>,
     waiters: FxHashMap<Addr, Vec<Id>>,
     holders: FxHashMap<Addr, Vec<Holder>>,
     blocked: FxHashMap<Addr, Vec<u32>>,
 }
 
-impl Assembly<'_, '_, '_> {
-    fn os_thread(&self, tid: u32) -> Option<&OsThread> {
-        self.facts.os_threads.iter().find(|thread| thread.tid == tid)
+impl<'f> Assembly<'_, '_, 'f> {
+    fn os_thread(&self, tid: u32) -> Option<&'f OsThread> {
+        self.by_tid.get(&tid).copied()
     }
 
     fn left(&self, when: Option<f64>) -> Option<f64> {
-        Some(when? - self.now?)
+        // `asyncio.timeout(float("inf"))` is as good as none.
+        Some(when? - self.now?).filter(|left| left.is_finite())
     }
 
     fn in_selector(&self, tid: u32) -> bool {
@@ -176,6 +180,12 @@ impl Assembly<'_, '_, '_> {
 
     fn threads(&mut self, walked: &Walked) -> Vec<Thread> {
         let mut out = Vec::with_capacity(walked.threads.len());
+        let mut customers: FxHashMap<Addr, Id> = FxHashMap::default();
+        for task in &walked.tasks {
+            if let Some(Wait { on: On::Job(future), .. }) = &task.wait {
+                customers.entry(*future).or_insert(task.addr.into());
+            }
+        }
         for (index, found) in walked.threads.iter().enumerate() {
             let os = self.os_thread(found.state.tid).cloned();
             let tid = if os.is_some() || self.facts.os_threads.is_empty() { found.state.tid } else { 0 };
@@ -198,12 +208,9 @@ impl Assembly<'_, '_, '_> {
             }
             let job = walked.executors.by_thread.get(&index).map(|future| {
                 let job = walked.executors.jobs.get(future);
-                let waits_for_it = |task: &&walk::Task| {
-                    matches!(&task.wait, Some(Wait { on: On::Job(awaited), .. }) if awaited == future)
-                };
                 Job {
                     future: (*future).into(),
-                    task: walked.tasks.iter().find(waits_for_it).map(|task| task.addr.into()),
+                    task: customers.get(future).copied(),
                     function: job.and_then(|job| job.function.clone()),
                     executor: job.and_then(|job| job.executor).map(Id::from),
                 }
@@ -359,12 +366,8 @@ impl Assembly<'_, '_, '_> {
 
     fn resources(&mut self, walked: &Walked) -> Vec<Resource> {
         // Waiters in the order in which the resource itself will serve them.
-        let by_future: FxHashMap<Addr, Addr> = walked
-            .tasks
-            .iter()
-            .filter(|task| !task.waiter.is_null())
-            .map(|task| (task.waiter, task.addr))
-            .collect();
+        let futures: FxHashMap<Id, Addr> =
+            walked.tasks.iter().map(|task| (task.addr.into(), task.waiter)).collect();
         let mut names: FxHashMap<Addr, Text> = FxHashMap::default();
         for task in &walked.tasks {
             if let Some(Wait { on: On::Resource(resource), name: Some(name), .. }) = &task.wait {
@@ -382,11 +385,8 @@ impl Assembly<'_, '_, '_> {
             if waiters.len() > 1 && !found.waiters.is_empty() {
                 let order: FxHashMap<Addr, usize> =
                     found.waiters.iter().enumerate().map(|(at, future)| (*future, at)).collect();
-                let place: FxHashMap<Id, usize> = by_future
-                    .iter()
-                    .filter_map(|(future, task)| Some((Id::from(*task), *order.get(future)?)))
-                    .collect();
-                waiters.sort_by_key(|task| place.get(task).copied().unwrap_or(usize::MAX));
+                let place = |task: &Id| order.get(futures.get(task)?).copied();
+                waiters.sort_by_key(|task| place(task).unwrap_or(usize::MAX));
             }
             if found.kind == ResourceKind::Executor {
                 // Those whose job runs come before those whose job is queued.

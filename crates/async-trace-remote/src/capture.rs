@@ -4,6 +4,8 @@
 pub(crate) mod core;
 pub(crate) mod image;
 mod live;
+#[cfg(test)]
+mod noise;
 
 use crate::Options;
 use crate::assemble;
@@ -27,10 +29,6 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The most memory that copies of a target's pages may take.
-const MAX_COPY: u64 = 4 << 30;
-/// How many steps the walks of one capture may take in all: some hundred times what 100,000 tasks need.
-const BUDGET: u64 = 1 << 33;
 /// How often the copying is begun anew when the stop fell into a moment of change.
 const MAX_RETRIES: u32 = 3;
 /// How long the target runs on between two tries.
@@ -64,25 +62,13 @@ pub(crate) struct Prepared {
     pub problems: Vec<Problem>,
 }
 
-/// How much memory and work reading may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// The most bytes of the target that are copied.
-    pub copy: u64,
-    /// The most steps that its walks may take.
-    pub budget: u64,
-}
-
-/// The limits for real targets.
-pub(crate) const LIMITS: Limits = Limits { copy: MAX_COPY, budget: BUDGET };
-
 /// Reads the process `pid`.
 pub(crate) fn process(pid: u32, options: &Options) -> Result<Snapshot> {
     let started = Instant::now();
-    let mut target = live::prepare(pid, |memory| Box::new(memory))?;
+    let mut target = live::prepare(pid, options, |memory| Box::new(memory))?;
     let pid = target.identity.pid;
     let version = target.located.version;
-    let snapshot = snapshot(&mut target, LIMITS, options, started, |session| read(pid, session, options))?;
+    let snapshot = snapshot(&mut target, options, started, |session| read(pid, session, options))?;
     if !snapshot.process.asyncio {
         return Err(Error::NoAsyncio { pid, version: version.to_string() });
     }
@@ -92,14 +78,13 @@ pub(crate) fn process(pid: u32, options: &Options) -> Result<Snapshot> {
 /// Reads a target, by the passes that `read` makes over it.
 fn snapshot(
     target: &mut Prepared,
-    limits: Limits,
     options: &Options,
     started: Instant,
     read: impl FnOnce(&Session<'_>) -> Result<Pass>,
 ) -> Result<Snapshot> {
     let pid = target.identity.pid;
     let layout = layout_of(pid, &target.located, &target.pages)?;
-    let reader = Reader::new(&target.pages, &layout, limits.budget);
+    let reader = Reader::new(&target.pages, &layout, options.limits.budget);
     let session = Session {
         reader: &reader,
         places: Places::default(),
@@ -133,7 +118,7 @@ fn snapshot(
 }
 
 /// Reads a target that stands still for good: `path` is the file that it is in.
-fn still(path: &Path, mut target: Prepared, limits: Limits, options: &Options) -> Result<Snapshot> {
+fn still(path: &Path, mut target: Prepared, options: &Options) -> Result<Snapshot> {
     let bad = |reason| Error::BadFile { path: path.to_owned(), reason };
     let read = |session: &Session<'_>| match walk::run(session, Check::Late) {
         Ok(walked) if !walked.interpreters.is_empty() => Ok(Pass {
@@ -148,7 +133,7 @@ fn still(path: &Path, mut target: Prepared, limits: Limits, options: &Options) -
         Ok(_) => Err(bad("its Python interpreter was still starting, or had finished already".into())),
         Err(torn) => Err(bad(format!("its Python interpreter cannot be read: {}", torn.0))),
     };
-    match snapshot(&mut target, limits, options, Instant::now(), read) {
+    match snapshot(&mut target, options, Instant::now(), read) {
         Err(Error::Gone { .. }) => Err(bad("its Python interpreter cannot be read".into())),
         outcome => outcome,
     }

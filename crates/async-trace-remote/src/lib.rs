@@ -35,6 +35,26 @@ pub struct Options {
     pub source: bool,
     /// Walk the heap for coroutines that were never started.
     pub heap: bool,
+    /// How much memory and work it may take.
+    pub limits: Limits,
+}
+
+/// How much memory and work reading may take, whatever the target's memory holds. Where a limit is reached,
+/// the rest is missing, and a problem says so.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most bytes of the target that are copied.
+    pub copy: u64,
+    /// The most steps that its walks may take. A step is a read, or a word of a longer one; what is read
+    /// in a step takes 32 bytes at most in the end.
+    pub budget: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // 100,000 tasks take some ten million steps, and in the worst case these take some seconds.
+        Self { copy: 4 << 30, budget: 1 << 28 }
+    }
 }
 
 impl Default for Options {
@@ -45,6 +65,7 @@ impl Default for Options {
             locals: false,
             source: false,
             heap: false,
+            limits: Limits::default(),
         }
     }
 }
@@ -63,7 +84,7 @@ pub fn capture(pid: u32, options: &Options) -> Result<Snapshot> {
 /// # Errors
 /// [`Error::BadFile`] where it is none of a Python process; else as [`capture`].
 pub fn capture_core(path: &Path, options: &Options) -> Result<Snapshot> {
-    capture::core::file(path, capture::LIMITS, options)
+    capture::core::file(path, options)
 }
 
 /// Reads the core file or image at `path`, whichever it is.
@@ -79,7 +100,15 @@ pub fn capture_file(path: &Path, options: &Options) -> Result<Snapshot> {
 /// # Errors
 /// [`Error::BadFile`] where it is none, or too damaged; else as [`capture`].
 pub fn capture_image(path: &Path, options: &Options) -> Result<Snapshot> {
-    capture::image::file(path, capture::LIMITS, options)
+    capture::image::file(path, options)
+}
+
+/// Reads an image from memory: what the file that [`record_image`] makes contains.
+///
+/// # Errors
+/// As [`capture_image`].
+pub fn read_image(content: &[u8], options: &Options) -> Result<Snapshot> {
+    capture::image::content(content, options)
 }
 
 /// Reads the process `pid` as [`capture`] does, and writes the memory that was needed for it into an

@@ -4,7 +4,7 @@ use crate::cpython::object::{Kind, Reader};
 use crate::memory::addr::Addr;
 use async_trace_core::text::Text;
 
-const MAX_SHOWN: usize = 80;
+const MAX_SHOWN: u64 = 80;
 
 /// Describes an object.
 pub(crate) fn value(reader: &Reader<'_>, object: Addr) -> Text {
@@ -13,9 +13,8 @@ pub(crate) fn value(reader: &Reader<'_>, object: Addr) -> Text {
         Ok(Kind::Bool) => reader.truth(object).ok().map(|b| if b { "True".into() } else { "False".into() }),
         Ok(Kind::Int) => Some(reader.int(object).map_or("a large int".into(), |n| n.to_string())),
         Ok(Kind::Float) => reader.float(object).ok().map(|x| x.to_string()),
-        Ok(Kind::Str) => reader.fresh_text(object).ok().map(|text| {
-            let shown: String = text.chars().take(MAX_SHOWN).collect();
-            let more = if shown.len() < text.len() { "…" } else { "" };
+        Ok(Kind::Str) => reader.text_up_to(object, MAX_SHOWN).ok().map(|shown| {
+            let more = if reader.size(object).is_ok_and(|n| n <= MAX_SHOWN) { "" } else { "…" };
             format!("'{shown}{more}'")
         }),
         Ok(Kind::Bytes) => reader.size(object).ok().map(|n| format!("<{n} bytes>")),

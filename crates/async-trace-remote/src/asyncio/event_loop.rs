@@ -31,6 +31,7 @@ pub(crate) fn read_all(session: &Session<'_>, walked: &mut Walked) {
 fn read(session: &Session<'_>, addr: Addr, walked: &Walked) -> Read<EventLoop> {
     let reader = session.reader;
     let of = reader.type_of(addr)?;
+    reader.spend_looking(walked.threads.len())?;
     let runner = walked.threads.iter().find(|thread| thread.running_loop == Some(addr));
     let mut found = EventLoop {
         addr,

@@ -201,7 +201,7 @@ fn simple_queue(reader: &Reader<'_>, queue: Addr) -> Read<Vec<Addr>> {
         if capacity == 0 {
             break;
         }
-        out.push(reader.ptr(items + 8 * ((get.wrapping_add(i)) % capacity))?);
+        out.push(reader.ptr(items + (get.wrapping_add(i) % capacity).wrapping_mul(8))?);
     }
     Ok(out)
 }

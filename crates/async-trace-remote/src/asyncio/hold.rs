@@ -87,7 +87,7 @@ impl Place<'_, '_> {
         match resource::kind(reader, manager)? {
             Some(ResourceKind::Condition) => {
                 // The condition's lock is held, except while its own `wait()` has released it.
-                if !self.is_waiting_on(manager)
+                if !self.is_waiting_on(manager)?
                     && let Some(lock) = reader.attr(manager, "_lock")?
                 {
                     self.hold(lock, manager, trust, walked);
@@ -100,7 +100,7 @@ impl Place<'_, '_> {
                 | ResourceKind::ThreadRlock,
             ) => self.hold(manager, manager, trust, walked),
             _ if &*reader.full_type_name(&of) == "threading.Condition" => {
-                if !self.is_waiting_on(manager)
+                if !self.is_waiting_on(manager)?
                     && let Some(lock) = reader.attr(manager, "_lock")?
                 {
                     self.hold(lock, manager, trust, walked);
@@ -147,14 +147,15 @@ impl Place<'_, '_> {
     }
 
     /// Whether a frame further in is this condition's `wait()`.
-    fn is_waiting_on(&self, condition: Addr) -> bool {
-        self.nodes[self.index..].iter().any(|node| {
+    fn is_waiting_on(&self, condition: Addr) -> Read<bool> {
+        self.session.reader.spend_looking(self.nodes.len())?;
+        Ok(self.nodes[self.index..].iter().any(|node| {
             node.frame.as_ref().is_some_and(|frame| {
                 let waits = self.session.places.role(node.place) == Role::ConditionWait
                     || (&*frame.code.name == "wait" && frame.code.file.ends_with("/threading.py"));
                 waits && frame.local(self.session.reader, "self") == Ok(Some(condition))
             })
-        })
+        }))
     }
 }
 

@@ -30,6 +30,8 @@ const LINKS: &[&str] = &[
     "transport_stream",
 ];
 const MAX_LINKS: usize = 4;
+/// How many protocols may be one behind the other: TLS in TLS, through a proxy, has two.
+const MAX_LAYERS: u32 = 8;
 
 /// Objects that stand for a descriptor.
 #[derive(Default)]
@@ -124,14 +126,14 @@ fn add_transport(reader: &Reader<'_>, transport: Addr, fd: i32, files: &mut File
     }
     for name in ["_protocol", "_read_fut", "_sock_recv_fut"] {
         if let Some(protocol) = reader.not_none(reader.attr(transport, name)?)? {
-            add_protocol(reader, protocol, fd, files)?;
+            add_protocol(reader, protocol, fd, MAX_LAYERS, files)?;
         }
     }
     Ok(())
 }
 
 /// Notes a protocol; one that is compiled keeps its futures in fields without names.
-fn add_protocol(reader: &Reader<'_>, protocol: Addr, fd: i32, files: &mut Files) -> Read<()> {
+fn add_protocol(reader: &Reader<'_>, protocol: Addr, fd: i32, layers: u32, files: &mut Files) -> Read<()> {
     files.by_object.insert(protocol, fd);
     let of = reader.type_of(protocol)?;
     let compiled = reader.bases(protocol)?.into_iter().find(|base| base.has_fields_of_c());
@@ -146,9 +148,10 @@ fn add_protocol(reader: &Reader<'_>, protocol: Addr, fd: i32, files: &mut Files)
     // TLS: the application's protocol is behind the one that encrypts.
     for name in ["_app_protocol", "_app_transport"] {
         if let Some(inner) = reader.not_none(reader.attr(protocol, name)?)?
+            && layers > 0
             && !files.by_object.contains_key(&inner)
         {
-            add_protocol(reader, inner, fd, files)?;
+            add_protocol(reader, inner, fd, layers - 1, files)?;
         }
     }
     Ok(())
@@ -184,7 +187,7 @@ fn uvloop(reader: &Reader<'_>, event_loop: Addr, files: &mut Files) -> Read<()> 
                 if of.kind == Kind::Future {
                     files.by_object.insert(field, fd);
                 } else if of.kind == Kind::Other && !of.name.starts_with("uvloop.loop.") && of.is_heap() {
-                    add_protocol(reader, field, fd, files)?;
+                    add_protocol(reader, field, fd, MAX_LAYERS, files)?;
                 }
             }
         }

@@ -20,7 +20,9 @@ pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
         let Some(wait) = &mut task.wait else { continue };
         match &mut wait.on {
             On::AsCompleted(queue) => {
-                let pending = walked.fills.get(queue).cloned().unwrap_or_default();
+                let fills = walked.fills.get(queue).map_or(&[][..], Vec::as_slice);
+                let affordable = session.reader.spend(fills.len() as u64);
+                let pending = affordable.map_or_else(|_| Vec::new(), |()| fills.to_vec());
                 wait.on = On::Tasks { pending, done: 0, any: Some(true) };
             }
             // A shielded task is waited for through a future of its own.

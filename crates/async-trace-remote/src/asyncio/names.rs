@@ -27,12 +27,12 @@ pub(crate) fn of(session: &Session<'_>, object: Addr, nodes: &[Node], index: usi
 }
 
 fn search(reader: &Reader<'_>, frame: &PyFrame, object: Addr) -> Read<Option<Text>> {
-    let mut frontier: Vec<(String, Addr)> = Vec::new();
+    let mut frontier: Vec<(Text, Addr)> = Vec::new();
     for (name, value) in frame.locals(reader)? {
         if value == object {
             return Ok(Some(name));
         }
-        frontier.push((name.to_string(), value));
+        frontier.push((name, value));
     }
     let mentioned = frame.code.mentioned(reader)?;
     if let Ok(globals) = frame.globals(reader) {
@@ -41,7 +41,7 @@ fn search(reader: &Reader<'_>, frame: &PyFrame, object: Addr) -> Read<Option<Tex
                 if value == object {
                     return Ok(Some(name.clone()));
                 }
-                frontier.push((name.to_string(), value));
+                frontier.push((name.clone(), value));
             }
         }
     }
@@ -58,10 +58,12 @@ fn search(reader: &Reader<'_>, frame: &PyFrame, object: Addr) -> Read<Option<Tex
             }
             let Ok(attributes) = reader.attrs(owner) else { continue };
             for (name, value) in attributes {
+                reader.spend_looking(mentioned.len())?;
                 if !mentioned.contains(&name) {
                     continue;
                 }
-                let path = format!("{path}.{name}");
+                reader.spend_looking(path.len() + name.len())?;
+                let path: Text = format!("{path}.{name}").into();
                 if value == object {
                     return Ok(Some(reader.intern(&path)));
                 }

@@ -1,7 +1,7 @@
 //! One task: its name, state and chain.
 
 use super::chain::{Chain, End, Node};
-use super::walk::{Session, Task, Walked};
+use super::walk::{Session, Task, Thread, Walked};
 use super::{hold, wait};
 use crate::cpython::frame::Frame as PyFrame;
 use crate::cpython::object::{Kind, Read, Reader, Torn, word};
@@ -40,17 +40,11 @@ pub(crate) fn read(
         return Ok(None);
     }
     let coroutine = fields.coroutine.ok_or(Torn("a task without a coroutine"))?;
-    let threads = &walked.threads;
-    let stacks = |frame: Addr| -> Option<Vec<PyFrame>> {
-        threads.iter().find_map(|thread| {
-            let end = thread.stack.iter().position(|f| f.addr == frame)?;
-            Some(thread.stack[..=end].to_vec())
-        })
-    };
-    chain.read(reader, &session.places, coroutine, &stacks);
+    chain.read(reader, &session.places, coroutine, &|frame| executing(reader, &walked.threads, frame));
     if let Some(torn) = chain.torn {
         walked.problems.note(ProblemCode::ChainTorn, torn, Some(addr));
     }
+    reader.spend_looking(walked.threads.len())?;
     let is_current = walked.threads.iter().any(|thread| thread.running_task == Some(addr));
     let waiter_done = match fields.waiter {
         Some(waiter) => future_state(reader, waiter)? != PENDING,
@@ -95,11 +89,23 @@ pub(crate) fn read(
     }))
 }
 
+/// The stack of the thread that executes a frame, from the innermost frame up to that one.
+fn executing(reader: &Reader<'_>, threads: &[Thread], frame: Addr) -> Option<Vec<PyFrame>> {
+    threads.iter().find_map(|thread| {
+        reader.spend_looking(thread.stack.len()).ok()?;
+        let end = thread.stack.iter().position(|f| f.addr == frame)?;
+        // Each of these frames becomes one of the task's.
+        reader.spend(8 * end as u64).ok()?;
+        Some(thread.stack[..=end].to_vec())
+    })
+}
+
 /// The fields of `TaskObj`, copied in one piece.
 fn c_fields(reader: &Reader<'_>, addr: Addr) -> Read<Fields> {
     let (t, f) = (&reader.layout.task, &reader.layout.future);
     let mut object = [0; 256];
     let size = usize::try_from(t.size).unwrap_or(0).min(object.len());
+    reader.spend_looking(size)?;
     reader.mem.read(addr, &mut object[..size])?;
     let pointer = |offset: u64| {
         usize::try_from(offset)
@@ -278,12 +284,6 @@ pub(crate) fn nodes(
         Kind::Task => reader.ptr(task + reader.layout.task.coro)?,
         _ => reader.need(task, "_coro")?,
     };
-    let stacks = |frame: Addr| -> Option<Vec<PyFrame>> {
-        walked.threads.iter().find_map(|thread| {
-            let end = thread.stack.iter().position(|f| f.addr == frame)?;
-            Some(thread.stack[..=end].to_vec())
-        })
-    };
-    chain.read(reader, &session.places, coroutine, &stacks);
+    chain.read(reader, &session.places, coroutine, &|frame| executing(reader, &walked.threads, frame));
     Ok(std::mem::take(&mut chain.nodes))
 }

@@ -7,7 +7,7 @@ use super::io::Files;
 use super::places::Places;
 use super::resource::Resources;
 use crate::cpython::frame::Frame as PyFrame;
-use crate::cpython::object::{Reader, Torn};
+use crate::cpython::object::{OVER_BUDGET, Reader, Torn};
 use crate::cpython::runtime::{self, Interpreter, ThreadState};
 use crate::memory::addr::Addr;
 use async_trace_core::frame::{Frame, Local};
@@ -151,6 +151,7 @@ impl Problems {
 
     /// Notes that `what` could not be read.
     pub(crate) fn note(&mut self, code: ProblemCode, torn: Torn, task: Option<Addr>) {
+        let code = if torn == OVER_BUDGET { ProblemCode::Budget } else { code };
         if let Some(known) = self.by_kind.get(&(code, torn.0)) {
             self.list[*known].3 += 1;
             return;
@@ -162,6 +163,7 @@ impl Problems {
             ProblemCode::ChainTorn => "an await chain ends early",
             ProblemCode::StackTorn => "a thread's stack ends early",
             ProblemCode::LoopUnreadable => "an event loop could not be read",
+            ProblemCode::Budget => "not everything was read",
             ProblemCode::ResourceUnreadable => "a lock, queue or the like could not be read",
             _ => "something could not be read",
         };
@@ -253,6 +255,10 @@ pub(crate) fn run(session: &Session<'_>, check: Check) -> Result<Walked, Torn> {
         match find::current_tasks(reader, interpreter, asyncio) {
             Ok(current) => {
                 for (event_loop, task) in current {
+                    if let Err(torn) = reader.spend_looking(walked.threads.len()) {
+                        walked.problems.note(ProblemCode::TaskListTorn, torn, None);
+                        break;
+                    }
                     let runner =
                         walked.threads[first..].iter_mut().find(|t| t.running_loop == Some(event_loop));
                     if let Some(runner) = runner {

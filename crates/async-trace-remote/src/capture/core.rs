@@ -1,6 +1,6 @@
 //! A core file, ready to be read.
 
-use super::{Limits, Prepared};
+use super::Prepared;
 use crate::Options;
 use crate::error::Result;
 use crate::memory::core_file::{CoreFile, CoreProcess};
@@ -13,7 +13,7 @@ use async_trace_core::text::Text;
 use std::path::Path;
 
 /// Reads the core file at `path`.
-pub(crate) fn file(path: &Path, limits: Limits, options: &Options) -> Result<Snapshot> {
+pub(crate) fn file(path: &Path, options: &Options) -> Result<Snapshot> {
     let core = CoreFile::open(path)?;
     let located = core.locate()?;
     let problems = problems(&core);
@@ -31,7 +31,7 @@ pub(crate) fn file(path: &Path, limits: Limits, options: &Options) -> Result<Sna
     };
     let target = Prepared {
         source: Source::Core,
-        pages: Pages::new(Box::new(core), limits.copy),
+        pages: Pages::new(Box::new(core), options.limits.copy),
         located,
         identity,
         os_threads: threads,
@@ -41,7 +41,7 @@ pub(crate) fn file(path: &Path, limits: Limits, options: &Options) -> Result<Sna
         now: None,
         problems,
     };
-    super::still(path, target, limits, options)
+    super::still(path, target, options)
 }
 
 fn problems(core: &CoreFile) -> Vec<Problem> {

@@ -1,6 +1,6 @@
 //! Recorded images: making one of a running process, and reading one.
 
-use super::{LIMITS, Limits, Prepared, live};
+use super::{Prepared, live};
 use crate::Options;
 use crate::error::{Error, Result};
 use crate::memory::Memory;
@@ -12,26 +12,33 @@ use async_trace_core::snapshot::{Consistency, Problem, ProblemCode, Source};
 use std::cell::RefCell;
 use std::env::consts::ARCH;
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
 /// Reads the image at `path`.
-pub(crate) fn file(path: &Path, limits: Limits, options: &Options) -> Result<Snapshot> {
+pub(crate) fn file(path: &Path, options: &Options) -> Result<Snapshot> {
     let file = File::open(path)
         .map_err(|source| Error::Io { what: format!("cannot open {}", path.display()), source })?;
-    let image = image::parse(BufReader::new(file))
-        .map_err(|reason| Error::BadFile { path: path.to_owned(), reason })?;
-    let target = prepare(image, limits);
-    super::still(path, target, limits, options)
+    parse(path, BufReader::new(file), options)
+}
+
+/// Reads an image that is in memory already.
+pub(crate) fn content(content: &[u8], options: &Options) -> Result<Snapshot> {
+    parse(Path::new("image"), content, options)
+}
+
+fn parse(path: &Path, from: impl BufRead, options: &Options) -> Result<Snapshot> {
+    let image = image::parse(from).map_err(|reason| Error::BadFile { path: path.to_owned(), reason })?;
+    super::still(path, prepare(image, options), options)
 }
 
 /// An image, ready to be read.
-pub(crate) fn prepare(image: Image, limits: Limits) -> Prepared {
+pub(crate) fn prepare(image: Image, options: &Options) -> Prepared {
     let Image { facts, pages, lost } = image;
-    let mut target = prepare_from(&facts, Box::new(pages), limits);
+    let mut target = prepare_from(&facts, Box::new(pages), options);
     if lost > 0 {
         target.problems.push(Problem {
             code: ProblemCode::ProcessUnreadable,
@@ -43,7 +50,7 @@ pub(crate) fn prepare(image: Image, limits: Limits) -> Prepared {
     target
 }
 
-fn prepare_from(facts: &Facts, memory: Box<dyn Memory>, limits: Limits) -> Prepared {
+fn prepare_from(facts: &Facts, memory: Box<dyn Memory>, options: &Options) -> Prepared {
     let mut os_threads = facts.threads.clone();
     if facts.arch != ARCH {
         os_threads.iter_mut().for_each(|thread| thread.syscall = None);
@@ -52,7 +59,7 @@ fn prepare_from(facts: &Facts, memory: Box<dyn Memory>, limits: Limits) -> Prepa
     let seconds = |ns: u64| ns as f64 / 1e9;
     Prepared {
         source: Source::Image,
-        pages: Pages::new(memory, limits.copy),
+        pages: Pages::new(memory, options.limits.copy),
         located: facts.located.clone(),
         identity: facts.identity.clone(),
         os_threads,
@@ -67,17 +74,17 @@ fn prepare_from(facts: &Facts, memory: Box<dyn Memory>, limits: Limits) -> Prepa
 pub(crate) fn record(pid: u32, path: &Path, options: &Options) -> Result<Snapshot> {
     let started = Instant::now();
     let kept = Rc::new(RefCell::new(PageSet::default()));
-    let mut target = live::prepare(pid, |memory| Box::new(Recorder::new(memory, kept.clone())))?;
+    let mut target = live::prepare(pid, options, |memory| Box::new(Recorder::new(memory, kept.clone())))?;
     let pid = target.identity.pid;
     let snapshot =
-        super::snapshot(&mut target, LIMITS, options, started, |session| super::read(pid, session, options))?;
+        super::snapshot(&mut target, options, started, |session| super::read(pid, session, options))?;
     let facts = facts(&target, &snapshot);
     drop(target);
     // Pages are copied with their neighbours. Reading once more tells which of them are needed.
     let pages = Rc::new(kept.take());
     let touched = Rc::new(RefCell::new(PageSet::default()));
-    let again = prepare_from(&facts, Box::new(Touched::new(pages, touched.clone())), LIMITS);
-    super::still(path, again, LIMITS, options)?;
+    let again = prepare_from(&facts, Box::new(Touched::new(pages, touched.clone())), options);
+    super::still(path, again, options)?;
     write(&facts, &touched.borrow(), path)
         .map_err(|source| Error::Io { what: format!("cannot write {}", path.display()), source })?;
     Ok(snapshot)

@@ -1,6 +1,7 @@
 //! A running process, ready to be read.
 
-use super::{MAX_COPY, Prepared};
+use super::Prepared;
+use crate::Options;
 use crate::cpython::locate;
 use crate::error::{Error, Result};
 use crate::memory::Memory;
@@ -13,7 +14,11 @@ use nix::errno::Errno;
 use std::io;
 
 /// Finds CPython in process `pid`. Its memory is read through what `through` makes of it.
-pub(super) fn prepare(pid: u32, through: impl FnOnce(Live) -> Box<dyn Memory>) -> Result<Prepared> {
+pub(super) fn prepare(
+    pid: u32,
+    options: &Options,
+    through: impl FnOnce(Live) -> Box<dyn Memory>,
+) -> Result<Prepared> {
     let identity = process::identity(pid)?;
     let pid = identity.pid;
     let failed = |what: &'static str| {
@@ -38,7 +43,7 @@ pub(super) fn prepare(pid: u32, through: impl FnOnce(Live) -> Box<dyn Memory>) -
     })?;
     Ok(Prepared {
         source: Source::Live,
-        pages: Pages::new(through(memory), MAX_COPY),
+        pages: Pages::new(through(memory), options.limits.copy),
         located,
         os_threads: process::threads::list(pid).unwrap_or_default(),
         surroundings: Surroundings::of_live(pid),

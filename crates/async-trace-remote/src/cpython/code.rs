@@ -150,6 +150,9 @@ impl Code {
         if lasti < 0 {
             return Position { line: self.first_line, columns: None };
         }
+        if reader.spend_looking(self.line_table.len()).is_err() {
+            return Position::default();
+        }
         let lasti = i64::from(lasti);
         let first = i64::from(self.first_line);
         let (line, columns) = match reader.layout.code.lines {
@@ -217,11 +220,13 @@ impl Code {
         let mut out = Vec::new();
         let mut at = u32::try_from(lasti).unwrap_or(u32::MAX);
         let mut seen = Vec::new();
+        reader.spend_looking(self.exception_table.len())?;
         while let Some(entry) = self.exception_table.iter().rfind(|e| e.start <= at && at < e.end) {
             if seen.contains(&entry.target) || seen.len() >= MAX_BLOCKS {
                 break;
             }
             seen.push(entry.target);
+            reader.spend_looking(self.exception_table.len())?;
             if self.is_with_handler(reader, entry.target)? {
                 out.push(ActiveWith { depth: entry.depth, handler: entry.target });
             }
@@ -241,7 +246,7 @@ impl Code {
             None => Ok(first == l.with_except_start),
             // Line tracing writes its own opcode over the first unit (and only over that).
             Some(push) => Ok((first == push || first >= l.min_instrumented)
-                && self.unit(reader, target + 2)?[0] == l.with_except_start),
+                && self.unit(reader, target.saturating_add(2))?[0] == l.with_except_start),
         }
     }
 }

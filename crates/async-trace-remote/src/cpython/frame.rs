@@ -132,6 +132,7 @@ impl Frame {
     /// One local variable.
     pub(crate) fn local(&self, reader: &Reader<'_>, name: &str) -> Read<Option<Addr>> {
         let variables = self.code.variables(reader)?;
+        reader.spend_looking(variables.len())?;
         // 3.9 and 3.10 have an argument that is also a cell twice: the cell is the one that lives.
         for (index, variable) in variables.iter().enumerate().rev() {
             if &*variable.name != name {

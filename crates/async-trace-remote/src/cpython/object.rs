@@ -17,6 +17,9 @@ use std::rc::Rc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Torn(pub &'static str);
 
+/// The work that was allowed is done.
+pub(crate) const OVER_BUDGET: Torn = Torn("more work than the budget allows");
+
 impl From<Unreadable> for Torn {
     fn from(_: Unreadable) -> Self {
         Self("memory that is not readable")
@@ -169,14 +172,21 @@ impl<'t> Reader<'t> {
             }
             None => {
                 self.budget.set(0);
-                Err(Torn("more work than the budget allows"))
+                Err(OVER_BUDGET)
             }
         }
+    }
+
+    /// Pays for looking through `n` things that were read already: some are looked at in a step.
+    #[inline]
+    pub(crate) fn spend_looking(&self, n: usize) -> Read<()> {
+        self.spend(n as u64 / 8 + 1)
     }
 
     // ---- plain numbers
 
     pub(crate) fn array<const N: usize>(&self, addr: Addr) -> Read<[u8; N]> {
+        self.spend(1)?;
         Ok(self.mem.array(addr)?)
     }
 
@@ -205,12 +215,28 @@ impl<'t> Reader<'t> {
         self.array::<1>(addr).map(|b| b[0])
     }
 
+    /// `size` bytes from `addr` on. No more is allocated than turns out to be there, and a claim that is
+    /// not true costs next to nothing.
+    pub(crate) fn block(&self, addr: Addr, size: u64) -> Read<Vec<u8>> {
+        const PIECE: usize = 1 << 16;
+        let size = usize::try_from(size).map_err(|_| Torn("an impossible size"))?;
+        let mut out = vec![0; size.min(PIECE)];
+        let mut done = 0;
+        loop {
+            let piece = out.get_mut(done..).unwrap_or_default();
+            self.spend(piece.len() as u64 / 8 + 1)?;
+            self.mem.read(addr + done as u64, piece)?;
+            done = out.len();
+            if done >= size {
+                return Ok(out);
+            }
+            out.resize(size.min(done + PIECE), 0);
+        }
+    }
+
     /// `count` pointers from `addr` on.
     pub(crate) fn pointers(&self, addr: Addr, count: u64) -> Read<Vec<Addr>> {
-        self.spend(count)?;
-        let count = usize::try_from(count).map_err(|_| Torn("an impossible size"))?;
-        let mut bytes = vec![0; count * 8];
-        self.mem.read(addr, &mut bytes)?;
+        let bytes = self.block(addr, count.saturating_mul(8))?;
         Ok(bytes.chunks_exact(8).map(|b| Addr(word(b))).collect())
     }
 
@@ -222,6 +248,7 @@ impl<'t> Reader<'t> {
             let at = addr + out.len() as u64;
             let n = usize::try_from(64 - at.0 % 64).unwrap_or(1);
             let mut piece = [0; 64];
+            self.spend(1)?;
             self.mem.read(at, &mut piece[..n])?;
             match piece[..n].iter().position(|b| *b == 0) {
                 Some(end) => {
@@ -369,6 +396,11 @@ impl<'t> Reader<'t> {
 
     /// A `str` that is not worth remembering (a task's name: another may stand there soon).
     pub(crate) fn fresh_text(&self, object: Addr) -> Read<Text> {
+        self.text_up_to(object, MAX_TEXT)
+    }
+
+    /// The first `max` characters of a `str`.
+    pub(crate) fn text_up_to(&self, object: Addr, max: u64) -> Read<Text> {
         if self.kind_of(object)? != Kind::Str {
             return Err(Torn("a text that is none"));
         }
@@ -385,8 +417,8 @@ impl<'t> Reader<'t> {
         if !matches!(kind, 1 | 2 | 4) {
             return Err(Torn("a text of unknown form"));
         }
-        let shown = length.min(MAX_TEXT);
-        self.spend(shown / 64 + 1)?;
+        let shown = length.min(max);
+        self.spend(shown / 8 + 1)?;
         let size = usize::try_from(shown * u64::from(kind)).unwrap_or(0);
         let mut small = [0; 256];
         let mut large;
@@ -470,9 +502,7 @@ impl<'t> Reader<'t> {
         if size > MAX_BYTES {
             return Err(Torn("bytes of impossible size"));
         }
-        let mut out = vec![0; usize::try_from(size).unwrap_or(0)];
-        self.mem.read(object + 32, &mut out)?;
-        Ok(out)
+        self.block(object + 32, size)
     }
 
     // ---- containers
@@ -509,10 +539,7 @@ impl<'t> Reader<'t> {
         if mask > MAX_TABLE || !(mask + 1).is_power_of_two() || used > mask + 1 {
             return Err(Torn("a set of impossible size"));
         }
-        self.spend(mask + 1)?;
-        let table = self.ptr(object + l.table)?;
-        let mut bytes = vec![0; usize::try_from((mask + 1) * 16).unwrap_or(0)];
-        self.mem.read(table, &mut bytes)?;
+        let bytes = self.block(self.ptr(object + l.table)?, (mask + 1) * 16)?;
         // A deleted entry keeps a dummy key with the hash −1, which no object has.
         let entries = bytes.chunks_exact(16).map(|e| (word(&e[..8]), word(&e[8..])));
         Ok(entries.filter(|(key, hash)| *key != 0 && *hash != u64::MAX).map(|(key, _)| Addr(key)).collect())
@@ -600,9 +627,7 @@ impl<'t> Reader<'t> {
         if count > MAX_ITEMS {
             return Err(Torn("a dict of impossible size"));
         }
-        self.spend(count)?;
-        let mut bytes = vec![0; usize::try_from(count * width).unwrap_or(0)];
-        self.mem.read(start, &mut bytes)?;
+        let bytes = self.block(start, count * width)?;
         let key_at = usize::from(width == 24) * 8;
         let pairs = bytes
             .chunks_exact(usize::try_from(width).unwrap_or(24))
@@ -673,6 +698,7 @@ impl<'t> Reader<'t> {
             Some(value) => Ok(Some(value)),
             None => {
                 let slots = self.slots(&of)?;
+                self.spend_looking(slots.len())?;
                 match slots.iter().find(|(slot, _)| &**slot == name) {
                     Some((_, offset)) => Ok(Some(self.ptr(object + *offset)?).filter(|v| !v.is_null())),
                     None => Ok(None),
@@ -725,7 +751,12 @@ impl<'t> Reader<'t> {
         let (start, width, key_at, count) = match self.layout.dict.shape {
             DictKeys::Sized => {
                 let size = self.u64(keys + 8)?;
-                (keys + 40 + size * if size <= 0xff { 1 } else { 2 }, 24, 8, self.u64(keys + 32)?)
+                let index = match size {
+                    0..=0xff => 1,
+                    0x100..=0xffff => 2,
+                    _ => return Err(Torn("shared keys of impossible size")),
+                };
+                (keys + 40 + size * index, 24, 8, self.u64(keys + 32)?)
             }
             DictKeys::Logarithmic => {
                 let head: [u8; 32] = self.array(keys)?;

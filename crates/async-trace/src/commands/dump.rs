@@ -52,6 +52,7 @@ impl From<&ReadOptions> for async_trace_remote::Options {
             locals: options.locals,
             source: options.source,
             heap: options.heap,
+            ..Self::default()
         }
     }
 }
