@@ -4,6 +4,7 @@ The program runs once for each interpreter and kind of loop, is read once, and e
 at one aspect of all of its tasks. Nothing is tolerated: one wrong line is a failure.
 """
 
+import ast
 import json
 import time
 from pathlib import Path
@@ -185,17 +186,31 @@ def test_who_awaits_every_task(oracle):
     )
 
 
+def line_of_with(frame, name):
+    """The line of the `with` around a frame's current line that takes what the source calls `name`."""
+    for node in ast.walk(ast.parse(Path(frame["file"]).read_text())):
+        if isinstance(node, (ast.With, ast.AsyncWith)) and node.lineno <= frame["line"] <= node.end_lineno:
+            for item in node.items:
+                if ast.unparse(item.context_expr) == name:
+                    return node.lineno
+    return None
+
+
 def test_what_every_task_holds(oracle):
     def expected(task):
-        return sorted(
-            ([hold["resource"], hold["frame"], hold["guessed"], hold["name"]] for hold in task["holds"]), key=repr
-        )
+        holds = (
+            [hold["resource"], hold["frame"], hold["guessed"], hold["name"],
+             line_of_with(task["chain"][hold["frame"]], hold["name"])]
+            for hold in task["holds"]
+        )  # fmt: skip
+        return sorted(holds, key=repr)
 
     def actual(read):
         holds = (
-            [hold["resource"], hold["frame"], hold["trust"] == "guessed", hold.get("name")]
+            [hold["resource"], hold["frame"], hold["trust"] == "guessed", hold.get("name"),
+             hold.get("taken_line") if line_of_with(read["chain"][hold["frame"]], hold.get("name")) else None]
             for hold in read.get("holds", [])
-        )
+        )  # fmt: skip
         return sorted(holds, key=repr)
 
     oracle.compare_tasks(expected, actual)
