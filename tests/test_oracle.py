@@ -9,19 +9,19 @@ import json
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from rig import target, tool
+from rig import interpreters, target, tool
 
 HERE = Path(__file__).parent / "oracle"
+SCHEMA = json.loads((interpreters.ROOT / "docs/schema/snapshot.schema.json").read_text())
 CLOCK = 0.1  # seconds that a deadline may seem to move: clocks of a millisecond, and the reading itself
 
 
 @pytest.fixture(scope="session", params=["asyncio", "uvloop", "debug"])
 def oracle(request, interpreter, tmp_path_factory):
     """What the program knows of itself, what the tool says of it, and when it was read."""
-    from rig import interpreters
-
     python = interpreters.with_uvloop(interpreter) if request.param == "uvloop" else interpreter.path
     facts = tmp_path_factory.mktemp("oracle") / "facts.json"
     flags = {"asyncio": [], "uvloop": ["--uvloop"], "debug": ["--debug"]}[request.param]
@@ -30,8 +30,9 @@ def oracle(request, interpreter, tmp_path_factory):
         before = time.monotonic()
         snapshot = tool.snapshot(program.pid)
         after = time.monotonic()
+        unpaused = tool.snapshot(program.pid, "--no-pause")
         truth = json.loads(facts.read_text())
-    return Reading(truth, snapshot, before, after, request.param)
+    return Reading(truth, snapshot, unpaused, before, after)
 
 
 def all_sleep(pid):
@@ -41,12 +42,12 @@ def all_sleep(pid):
 class Reading:
     """One program's truth and the tool's reading of it."""
 
-    def __init__(self, truth, snapshot, before, after, kind):
+    def __init__(self, truth, snapshot, unpaused, before, after):
         self.truth = truth
         self.snapshot = snapshot
         self.before = before
         self.after = after
-        self.kind = kind
+        self.unpaused = unpaused
         self.read = {task["id"]: task for task in snapshot["tasks"]}
         self.shapes = {task["id"]: f"{task['shape']} ({task['name']})" for task in truth["tasks"]}
 
@@ -94,6 +95,23 @@ def test_the_process(oracle):
     assert (capture["source"], capture["consistency"]) == ("live", "paused")
     assert capture["pause_us"] > 0
     assert abs(capture["time_s"] - time.time()) < 3600
+
+
+def test_a_sleeping_program_reads_the_same_without_a_pause(oracle):
+    def lasting(value):
+        """Without what changes with time."""
+        passing = ("left_s", "timeout_s", "next_timer_s", "cpu_us", "turn_s")
+        if isinstance(value, dict):
+            return {key: lasting(inner) for key, inner in value.items() if key not in passing}
+        return [lasting(inner) for inner in value] if isinstance(value, list) else value
+
+    assert oracle.unpaused["capture"]["consistency"] == "unpaused"
+    for part in oracle.snapshot.keys() - {"capture"}:
+        assert lasting(oracle.unpaused[part]) == lasting(oracle.snapshot[part])
+
+
+def test_the_json_keeps_to_its_schema(oracle):
+    jsonschema.validate(oracle.snapshot, SCHEMA)
 
 
 def test_nothing_was_unreadable(oracle):

@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / ".venv" / "bin" / "python"
-PACKAGES = ["pytest>=8", "maturin>=1.9,<2"]
+PACKAGES = ["pytest>=8", "jsonschema>=4", "maturin>=1.9,<2"]
 CI = os.environ.get("CI") == "true"
 CASES = Path(os.environ.get("ASYNC_TRACE_CASES") or ROOT.parent / "shared" / "cases")
 
