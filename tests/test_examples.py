@@ -68,7 +68,7 @@ def normalised(text, program, interpreter):
         line = re.sub(r"\b(tid|pid|process) \d+", r"\1 N", line)
         line = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", line)
         line = re.sub(r"\b(fd|pipe) \d+", r"\1 N", line)
-        line = re.sub(r" \(\d+\)", " (TID)", line)
+        line = re.sub(r"(?<!\S)\(\d+\)", "(TID)", line)
         line = LIBRARY_LINE.sub(r"\1:N", line)
         line = re.sub(r"\b\d+(\.\d+)? ?(µs|us|ms|s|min|h)\b", "TIME", line)
         out.append(line.rstrip())
