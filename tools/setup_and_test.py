@@ -48,7 +48,7 @@ def system_packages():
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     step("package lists", *sudo, "apt-get", "update", "-qq", env=environment)
-    step("Debian packages", *sudo, "apt-get", "install", "-y", "-qq", *missing, env=environment)
+    step("Debian packages", *sudo, "apt-get", "install", "-y", "-qq", *missing, env=environment, stdout=subprocess.DEVNULL)
 
 
 def set_up():
