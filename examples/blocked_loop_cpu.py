@@ -1,20 +1,19 @@
-"""A handler computes for minutes without an await: nobody else gets a turn."""
+"""A regular expression meets the wrong text and computes for ever: nobody else gets a turn."""
 
 import asyncio
+import re
 
 import _stage
 
-
-def count_primes(limit):
-    found = 0
-    for n in range(2, limit):
-        if all(n % d for d in range(2, n)):
-            found += 1
-    return found
+ADDRESS = re.compile(r"([a-z0-9]+\.?)+@example\.org")
 
 
-async def report(limit):
-    return count_primes(limit)
+def is_valid(address):
+    return ADDRESS.fullmatch(address) is not None
+
+
+async def sign_up(address):
+    return is_valid(address)
 
 
 async def heartbeat():
@@ -25,9 +24,9 @@ async def heartbeat():
 async def main():
     beat = asyncio.create_task(heartbeat(), name="heartbeat")
     await asyncio.sleep(0)
-    job = asyncio.create_task(report(10**9), name="report")
+    visitor = asyncio.create_task(sign_up("a" * 64 + "!"), name="sign-up")
     _stage.ready()
-    await asyncio.gather(beat, job)
+    await asyncio.gather(beat, visitor)
 
 
 _stage.run(main)

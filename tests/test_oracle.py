@@ -4,23 +4,24 @@ The program runs once for each interpreter and kind of loop, is read once, and e
 at one aspect of all of its tasks. Nothing is tolerated: one wrong line is a failure.
 """
 
+import ast
 import json
 import time
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from rig import target, tool
+from rig import interpreters, target, tool
 
 HERE = Path(__file__).parent / "oracle"
+SCHEMA = json.loads((interpreters.ROOT / "docs/schema/snapshot.schema.json").read_text())
 CLOCK = 0.1  # seconds that a deadline may seem to move: clocks of a millisecond, and the reading itself
 
 
 @pytest.fixture(scope="session", params=["asyncio", "uvloop", "debug"])
 def oracle(request, interpreter, tmp_path_factory):
     """What the program knows of itself, what the tool says of it, and when it was read."""
-    from rig import interpreters
-
     python = interpreters.with_uvloop(interpreter) if request.param == "uvloop" else interpreter.path
     facts = tmp_path_factory.mktemp("oracle") / "facts.json"
     flags = {"asyncio": [], "uvloop": ["--uvloop"], "debug": ["--debug"]}[request.param]
@@ -29,8 +30,9 @@ def oracle(request, interpreter, tmp_path_factory):
         before = time.monotonic()
         snapshot = tool.snapshot(program.pid)
         after = time.monotonic()
+        unpaused = tool.snapshot(program.pid, "--no-pause")
         truth = json.loads(facts.read_text())
-    return Reading(truth, snapshot, before, after, request.param)
+    return Reading(truth, snapshot, unpaused, before, after)
 
 
 def all_sleep(pid):
@@ -40,12 +42,12 @@ def all_sleep(pid):
 class Reading:
     """One program's truth and the tool's reading of it."""
 
-    def __init__(self, truth, snapshot, before, after, kind):
+    def __init__(self, truth, snapshot, unpaused, before, after):
         self.truth = truth
         self.snapshot = snapshot
         self.before = before
         self.after = after
-        self.kind = kind
+        self.unpaused = unpaused
         self.read = {task["id"]: task for task in snapshot["tasks"]}
         self.shapes = {task["id"]: f"{task['shape']} ({task['name']})" for task in truth["tasks"]}
 
@@ -93,6 +95,23 @@ def test_the_process(oracle):
     assert (capture["source"], capture["consistency"]) == ("live", "paused")
     assert capture["pause_us"] > 0
     assert abs(capture["time_s"] - time.time()) < 3600
+
+
+def test_a_sleeping_program_reads_the_same_without_a_pause(oracle):
+    def lasting(value):
+        """Without what changes with time."""
+        passing = ("left_s", "timeout_s", "next_timer_s", "cpu_us", "turn_s")
+        if isinstance(value, dict):
+            return {key: lasting(inner) for key, inner in value.items() if key not in passing}
+        return [lasting(inner) for inner in value] if isinstance(value, list) else value
+
+    assert oracle.unpaused["capture"]["consistency"] == "unpaused"
+    for part in oracle.snapshot.keys() - {"capture"}:
+        assert lasting(oracle.unpaused[part]) == lasting(oracle.snapshot[part])
+
+
+def test_the_json_keeps_to_its_schema(oracle):
+    jsonschema.validate(oracle.snapshot, SCHEMA)
 
 
 def test_nothing_was_unreadable(oracle):
@@ -185,17 +204,31 @@ def test_who_awaits_every_task(oracle):
     )
 
 
+def line_of_with(frame, name):
+    """The line of the `with` around a frame's current line that takes what the source calls `name`."""
+    for node in ast.walk(ast.parse(Path(frame["file"]).read_text())):
+        if isinstance(node, (ast.With, ast.AsyncWith)) and node.lineno <= frame["line"] <= node.end_lineno:
+            for item in node.items:
+                if ast.unparse(item.context_expr) == name:
+                    return node.lineno
+    return None
+
+
 def test_what_every_task_holds(oracle):
     def expected(task):
-        return sorted(
-            ([hold["resource"], hold["frame"], hold["guessed"], hold["name"]] for hold in task["holds"]), key=repr
-        )
+        holds = (
+            [hold["resource"], hold["frame"], hold["guessed"], hold["name"],
+             line_of_with(task["chain"][hold["frame"]], hold["name"])]
+            for hold in task["holds"]
+        )  # fmt: skip
+        return sorted(holds, key=repr)
 
     def actual(read):
         holds = (
-            [hold["resource"], hold["frame"], hold["trust"] == "guessed", hold.get("name")]
+            [hold["resource"], hold["frame"], hold["trust"] == "guessed", hold.get("name"),
+             hold.get("taken_line") if line_of_with(read["chain"][hold["frame"]], hold.get("name")) else None]
             for hold in read.get("holds", [])
-        )
+        )  # fmt: skip
         return sorted(holds, key=repr)
 
     oracle.compare_tasks(expected, actual)

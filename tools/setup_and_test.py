@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / ".venv" / "bin" / "python"
-PACKAGES = ["pytest>=8", "mypy>=1.11", "maturin>=1.9,<2"]
+PACKAGES = ["pytest>=8", "jsonschema>=4", "mypy>=1.11", "maturin>=1.9,<2"]
 CI = os.environ.get("CI") == "true"
 CASES = Path(os.environ.get("ASYNC_TRACE_CASES") or ROOT.parent / "shared" / "cases")
 
@@ -30,14 +30,24 @@ SYSTEM = {"gcc": "gcc", "unshare": "util-linux", "xz": "xz-utils"}
 SYSTEM_FOR_CASES = {"redis-server": "redis-server", "psql": "postgresql"}
 
 
-def step(title, *command, **kwargs):
-    """Runs a command; ends with its exit code where it fails."""
+failed = []
+
+
+def step(title, *command, go_on=False, **kwargs):
+    """Runs a command. Where it fails, all ends; or, with `go_on`, that is remembered for the end."""
     print(f"\n== {title}", flush=True)
     start = time.monotonic()
     done = subprocess.run([str(word) for word in command], cwd=ROOT, **kwargs)
     print(f"== {title}: {'ok' if done.returncode == 0 else 'FAILED'} ({time.monotonic() - start:.0f} s)", flush=True)
     if done.returncode:
-        sys.exit(done.returncode)
+        failed.append(title)
+        if not go_on:
+            finish()
+
+
+def finish():
+    if failed:
+        sys.exit(f"FAILED: {', '.join(failed)}")
 
 
 def system_packages():
@@ -48,7 +58,7 @@ def system_packages():
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     step("package lists", *sudo, "apt-get", "update", "-qq", env=environment)
-    step("Debian packages", *sudo, "apt-get", "install", "-y", "-qq", *missing, env=environment)
+    step("Debian packages", *sudo, "apt-get", "install", "-y", "-qq", *missing, env=environment, stdout=subprocess.DEVNULL)
 
 
 def set_up():
@@ -65,11 +75,13 @@ def set_up():
 
 
 def run_tests(live):
-    step("format", "cargo", "fmt", "--all", "--check")
-    step("lints", "cargo", "clippy", "--locked", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings")
-    step("tests of the crates", "cargo", "test", "--locked", "--workspace")
+    clippy = ["cargo", "clippy", "--locked", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]
+    step("format", "cargo", "fmt", "--all", "--check", go_on=True)
+    step("lints", *clippy, go_on=True)
+    step("tests of the crates", "cargo", "test", "--locked", "--workspace", "--no-fail-fast", go_on=True)
     if live:
-        step("live tests", PYTHON, "-m", "pytest", "tests", "-q", "--durations=10")
+        step("live tests", PYTHON, "-m", "pytest", "tests", "-q", "--durations=10", go_on=True)
+    finish()
 
 
 def main():
