@@ -297,6 +297,7 @@ impl Assembly<'_, '_, '_> {
                 handling: None,
                 connection: None,
                 created: found.created.clone(),
+                operations: found.operations.clone(),
                 outcome: found.outcome.clone(),
             });
         }
