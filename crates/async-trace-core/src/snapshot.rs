@@ -398,6 +398,10 @@ pub struct Task {
     /// Where it was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Creation>,
+    /// Operations that it has announced (`debug_before_await` of the Python package) and that are not
+    /// over; only where tracing is on in the target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<Operation>,
     /// How a done task ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -406,6 +410,20 @@ pub struct Task {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_zero(n: &u32) -> bool {
     *n == 0
+}
+
+/// A named operation that a program has announced and that is not over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Operation {
+    /// What the program calls it; long names are cut.
+    pub name: Text,
+    /// For how long it has been going on, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_s: Option<f64>,
+    /// Where it was announced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Frame>,
 }
 
 /// Which exception a suspended task is handling: whether it is in an `except` or `finally` block.

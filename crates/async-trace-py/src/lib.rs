@@ -29,6 +29,8 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        use pyo3::types::PyModuleMethods;
+        module.add("_block", crate::hook::block::address())?;
         crate::hook::Switches::add_to(module)
     }
 }

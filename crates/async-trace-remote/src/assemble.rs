@@ -304,6 +304,7 @@ impl<'f> Assembly<'_, '_, 'f> {
                 handling: None,
                 connection: None,
                 created: found.created.clone(),
+                operations: found.operations.clone(),
                 outcome: found.outcome.clone(),
             });
         }

@@ -26,6 +26,7 @@ struct Shape<'a> {
     /// Whether the client of the connection that it serves has gone.
     deserted: bool,
     created: Option<u32>,
+    operations: Vec<&'a Text>,
     children: Vec<(Kin, u32)>,
 }
 
@@ -95,6 +96,7 @@ impl Shapes {
                 handling: handling(task),
                 deserted: task.connection.as_ref().is_some_and(|c| c.closed),
                 created: task.created.as_ref().map(|c| chains.number(&c.stack)),
+                operations: task.operations.iter().map(|o| &o.name).collect(),
                 children: kin(forest, *position, &of),
             };
             let next = known.len() as ShapeId;

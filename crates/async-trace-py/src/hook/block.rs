@@ -1,5 +1,6 @@
 //! What readers outside of the process find: one static block of memory, in the ELF section
-//! `.AsyncTrace` of `_core.abi3.so` (also the exported symbol `_AsyncTrace`).
+//! `.AsyncTrace` of `_core.abi3.so` (also the exported symbol `_AsyncTrace`; `async_trace._core._block`
+//! is its address).
 //!
 //! All words are native. A reader checks `magic` and `version`, and that `size` is at least what it
 //! knows; new fields are only added at the end.
@@ -10,7 +11,7 @@
 //! * **A node** is `node_size` bytes at `nodes + index * node_size`: code object (0: unused),
 //!   position, `u32` index of the calling frame's node, `i32` `f_lasti` in bytes, `u64` tasks created
 //!   here, `u32` of them alive. Index 0 ends a stack, index 1 ends one that was too deep.
-//! * **Pending operations** (`debug_before_await`): `operation_count` entries of `operation_size`
+//! * **Pending operations** (`debug_before_await`): `operations_used` entries of `operation_size`
 //!   bytes at `operations`, see [`Operation`](super::operations::Operation). An entry whose task is 0
 //!   is free.
 //!
@@ -54,6 +55,9 @@ pub struct Block {
     operation_count: u32,
     /// Bytes of an entry.
     operation_size: u32,
+    /// Entries from this one on have never been used.
+    operations_used: AtomicU32,
+    reserved: u32,
 }
 
 /// The block itself.
@@ -76,6 +80,8 @@ pub static _AsyncTrace: Block = Block {
     operations: AtomicUsize::new(0),
     operation_count: operations::CAPACITY as u32,
     operation_size: size_of::<Operation>() as u32,
+    operations_used: AtomicU32::new(0),
+    reserved: 0,
 };
 
 /// Fills in what is known once the layout has been learnt.
@@ -92,6 +98,16 @@ pub fn publish() {
 /// Says whether tracing is on.
 pub fn set_enabled(on: bool) {
     _AsyncTrace.enabled.store(u32::from(on), Ordering::Release);
+}
+
+/// Says how many entries have been used.
+pub fn set_operations_used(count: usize) {
+    _AsyncTrace.operations_used.store(count as u32, Ordering::Release);
+}
+
+/// Where the block lies.
+pub fn address() -> usize {
+    &raw const _AsyncTrace as usize
 }
 
 /// Says where operations lie.

@@ -94,7 +94,10 @@ pub fn begin(name: &str, code: &Bound<'_, PyAny>, lasti: i32, started_ns: u64, t
         let free = (0..CAPACITY).map(|i| (*next + i) % CAPACITY).find(|i| (*entries.add(*i)).task == 0);
         let index = free?;
         *next = index + 1;
-        *used = (*used).max(index + 1);
+        if index >= *used {
+            *used = index + 1;
+            block::set_operations_used(*used);
+        }
         let name = cut(name).as_bytes();
         ffi::Py_INCREF(code.as_ptr());
         change(entries.add(index), |entry| {

@@ -12,6 +12,7 @@ mod event_loop;
 mod executor;
 mod find;
 mod hold;
+mod hook;
 mod io;
 mod link;
 mod names;

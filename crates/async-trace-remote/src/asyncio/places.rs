@@ -98,18 +98,30 @@ impl Places {
         kind: FrameKind,
         qualname: Option<Addr>,
     ) -> u32 {
-        let key = (frame.code.addr, frame.lasti, kind);
+        self.of_code(reader, &frame.code, frame.lasti, kind, qualname)
+    }
+
+    /// The place of an instruction.
+    pub(crate) fn of_code(
+        &self,
+        reader: &Reader<'_>,
+        code: &Code,
+        lasti: i32,
+        kind: FrameKind,
+        qualname: Option<Addr>,
+    ) -> u32 {
+        let key = (code.addr, lasti, kind);
         if let Some(known) = self.by_code.borrow().get(&key) {
             return *known;
         }
-        let function = self.function_name(reader, &frame.code, qualname);
-        let position = frame.code.position(reader, frame.lasti);
-        let origin = self.origin_of(&frame.code.file);
-        let role = role_of(&frame.code.file, &function, origin);
+        let function = self.function_name(reader, code, qualname);
+        let position = code.position(reader, lasti);
+        let origin = self.origin_of(&code.file);
+        let role = role_of(&code.file, &function, origin);
         let index = self.add(Place {
             frame: Frame {
                 function,
-                file: frame.code.file.clone(),
+                file: code.file.clone(),
                 line: position.line,
                 kind,
                 origin,

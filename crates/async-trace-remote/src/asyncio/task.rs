@@ -2,7 +2,7 @@
 
 use super::chain::{Chain, End, Node};
 use super::walk::{Session, Task, Thread, Walked};
-use super::{hold, wait};
+use super::{hold, hook, wait};
 use crate::cpython::frame::Frame as PyFrame;
 use crate::cpython::object::{Kind, Read, Reader, Torn, word};
 use crate::memory::addr::Addr;
@@ -67,9 +67,9 @@ pub(crate) fn read(
         wait.timeout = wait.timeout.or_else(|| wait::timeout_around(session, &contexts));
         wait
     });
-    let created = match fields.source_tb {
-        Some(stack) => creation(session, stack).ok().flatten(),
-        None => None,
+    let (created, records) = match fields.source_tb {
+        Some(stack) => creation(session, stack, walked).unwrap_or_default(),
+        None => (None, None),
     };
     let plain = matches!(&*of.name, "_asyncio.Task");
     Ok(Some(Task {
@@ -85,6 +85,8 @@ pub(crate) fn read(
         holds,
         contexts,
         created,
+        records,
+        operations: Vec::new(),
         outcome: None,
     }))
 }
@@ -245,8 +247,23 @@ fn completed_by(reader: &Reader<'_>, callback: Addr) -> Read<Option<Completes>> 
     })
 }
 
+/// Where the task was created, as somebody has noted it in `_source_traceback`.
+fn creation(
+    session: &Session<'_>,
+    stack: Addr,
+    walked: &Walked,
+) -> Read<(Option<Creation>, Option<hook::Records>)> {
+    match &walked.hook {
+        Some(hook) if hook.is_record(session.reader, stack)? => {
+            let (created, records) = hook.creation(session, stack)?;
+            Ok((created, Some(records)))
+        }
+        _ => Ok((debug_mode(session, stack)?, None)),
+    }
+}
+
 /// asyncio's debug mode keeps a `traceback.StackSummary`: a list of `FrameSummary`s, outermost first.
-fn creation(session: &Session<'_>, summary: Addr) -> Read<Option<Creation>> {
+fn debug_mode(session: &Session<'_>, summary: Addr) -> Read<Option<Creation>> {
     let reader = session.reader;
     if reader.kind_of(summary)? != Kind::List {
         return Ok(None);

@@ -12,7 +12,7 @@ use crate::cpython::runtime::{self, Interpreter, ThreadState};
 use crate::memory::addr::Addr;
 use async_trace_core::frame::{Frame, Local};
 use async_trace_core::snapshot::{
-    Callback, Context, Creation, LoopState, Outcome, ProblemCode, TaskState, Trust, Verb,
+    Callback, Context, Creation, LoopState, Operation, Outcome, ProblemCode, TaskState, Trust, Verb,
 };
 use async_trace_core::text::Text;
 use rustc_hash::FxHashMap;
@@ -65,6 +65,9 @@ pub(crate) struct Task {
     pub holds: Vec<Hold>,
     pub contexts: Vec<Context>,
     pub created: Option<Creation>,
+    /// What async-trace's own hook has for it.
+    pub records: Option<super::hook::Records>,
+    pub operations: Vec<Operation>,
     pub outcome: Option<Outcome>,
 }
 
@@ -187,6 +190,8 @@ pub(crate) struct Walked {
     /// Tasks by the queue that they will be put into when they end (`as_completed`).
     pub fills: FxHashMap<Addr, Vec<Addr>>,
     pub problems: Problems,
+    /// async-trace's own hook in the target.
+    pub hook: Option<super::hook::Hook>,
 }
 
 impl Walked {
@@ -204,6 +209,7 @@ impl Walked {
             completes: FxHashMap::default(),
             fills: FxHashMap::default(),
             problems: Problems::default(),
+            hook: None,
         }
     }
 
@@ -268,6 +274,7 @@ pub(crate) fn run(session: &Session<'_>, check: Check) -> Result<Walked, Torn> {
             }
             Err(torn) => walked.problems.note(ProblemCode::TaskListTorn, torn, None),
         }
+        walked.hook = super::hook::Hook::find(reader, interpreter).ok().flatten().or(walked.hook);
         super::verify::read_tasks(session, interpreter, &threads, asyncio, check, &mut walked);
     }
     super::event_loop::read_all(session, &mut walked);
@@ -275,6 +282,7 @@ pub(crate) fn run(session: &Session<'_>, check: Check) -> Result<Walked, Torn> {
     super::hold::read_threads(session, &mut walked);
     super::io::read_all(session, &mut walked);
     super::link::run(session, &mut walked);
+    super::hook::link(session, &mut walked);
     Ok(walked)
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::frames::telling;
 use super::super::shape::handling;
+use super::super::units::seconds;
 use super::*;
 
 impl Tree<'_> {
@@ -124,6 +125,18 @@ impl Tree<'_> {
             self.line.say(self.glyphs.bullet).say("inside ").put(Role::Resource, &noun(&context.type_name));
             if let Some(frame) = task.chain.get(context.frame as usize) {
                 self.speaker.place(&mut self.line, frame, None);
+            }
+            self.end(canvas, body, 2);
+        }
+        for operation in task.operations.iter().take(MOST_FACTS) {
+            let each = if many { "each is in `" } else { "in `" };
+            self.bullet().say(each).show(Role::Resource, &operation.name).say("`");
+            if let Some(age) = operation.age_s.filter(|_| !many) {
+                self.line.say(" for ").say(&seconds(age));
+            }
+            if let Some(frame) = &operation.at {
+                self.line.say(", begun ");
+                self.speaker.at(&mut self.line, frame);
             }
             self.end(canvas, body, 2);
         }
