@@ -93,6 +93,7 @@ fn snapshot(
         locals: options.locals,
         now: Cell::new(target.now),
         names: RefCell::default(),
+        scouted: RefCell::default(),
         tick: RefCell::new(Box::new(|| {})),
     };
     let pass = read(&session)?;
@@ -186,8 +187,9 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
         };
         let since = paused.since();
         session.now.set(monotonic());
-        // Copying comes first; what time is left may be spent on what the copy turns out to lack.
-        let stale = pages.refresh(Some(since + budget * 3 / 4));
+        // Copying comes first; some of what time is left may be spent on what the copy turns out to lack.
+        let stale = pages.refresh(Some(since + budget * 7 / 8));
+        let until = Instant::now() + budget / 8;
         pages.thaw();
         let unstopped = paused.unstopped().len();
         if stale > 0 {
@@ -206,8 +208,8 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
             let mut ticks = 0u32;
             *session.tick.borrow_mut() = Box::new(move || {
                 ticks += 1;
-                if ticks.is_multiple_of(32)
-                    && since.elapsed() >= budget
+                if ticks.is_multiple_of(16)
+                    && Instant::now() >= until
                     && let Some(paused) = paused.borrow_mut().take()
                 {
                     pages.freeze();

@@ -4,6 +4,7 @@ use super::resource::Resource;
 use super::walk::{Session, Walked};
 use crate::cpython::object::{Kind, Read, Reader};
 use crate::memory::addr::Addr;
+use crate::memory::pages::Footprint;
 use async_trace_core::snapshot::{ProblemCode, ResourceKind, ResourceState};
 use async_trace_core::text::Text;
 use rustc_hash::FxHashMap;
@@ -172,6 +173,7 @@ fn read(reader: &Reader<'_>, executor: Addr, busy: u32, walked: &mut Walked) -> 
         waiters: Vec::new(),
         owner: None,
         within: None,
+        footprint: Footprint::default(),
     });
     Ok(())
 }

@@ -24,6 +24,11 @@ impl Found {
         }
     }
 
+    /// Whether a task is among them.
+    pub(crate) fn contains(&self, task: Addr) -> bool {
+        self.seen.contains(&task)
+    }
+
     /// Walks one of 3.14's circular lists of `task_node`s.
     fn add_list(&mut self, reader: &Reader<'_>, head: Addr, node: u64) -> Read<()> {
         let mut at = reader.ptr(head)?;

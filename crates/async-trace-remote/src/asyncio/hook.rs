@@ -157,6 +157,9 @@ impl Hook {
 pub(crate) fn link(session: &Session<'_>, walked: &mut Walked) {
     let Some(hook) = &walked.hook else { return };
     let mut operations = hook.operations(session).unwrap_or_default();
+    if walked.scouting {
+        return;
+    }
     let owners: FxHashMap<Addr, Addr> =
         walked.tasks.iter().filter_map(|task| Some((task.records?.own, task.addr))).collect();
     for task in &mut walked.tasks {

@@ -19,6 +19,7 @@ pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
     for task in &mut walked.tasks {
         let Some(wait) = &mut task.wait else { continue };
         match &mut wait.on {
+            _ if walked.scouting => {}
             On::AsCompleted(queue) => {
                 let fills = walked.fills.get(queue).map_or(&[][..], Vec::as_slice);
                 let affordable = session.reader.spend(fills.len() as u64);
@@ -37,7 +38,9 @@ pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
         }
     }
     for index in 0..walked.tasks.len() {
-        if let Some(on) = better(session, index, walked) {
+        if let Some(on) = better(session, index, walked)
+            && !walked.scouting
+        {
             let task = &mut walked.tasks[index];
             if let Some(wait) = &mut task.wait {
                 match on {
@@ -132,7 +135,9 @@ fn pools(session: &Session<'_>, walked: &mut Walked) {
             let manager = Addr(context.id.0);
             let pool =
                 *known.entry(manager).or_insert_with(|| refers_to(reader, manager, &wanted).ok().flatten());
-            if let Some(pool) = pool {
+            if let Some(pool) = pool
+                && !walked.scouting
+            {
                 task.holds.push(Hold {
                     resource: pool,
                     frame: context.frame,
@@ -241,6 +246,8 @@ fn guesses(session: &Session<'_>, walked: &mut Walked) {
                 }
             }
         }
-        walked.tasks[index].holds.extend(found);
+        if !walked.scouting {
+            walked.tasks[index].holds.extend(found);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::walk::Problems;
 use crate::cpython::object::{Kind, Read, Reader};
 use crate::memory::addr::Addr;
+use crate::memory::pages::Footprint;
 use async_trace_core::snapshot::{Detail, ProblemCode, ResourceKind, ResourceState};
 use async_trace_core::text::Text;
 use rustc_hash::FxHashMap;
@@ -14,6 +15,7 @@ const MAX_SEARCHED: u64 = 4096;
 const MAX_DETAILS: usize = 24;
 
 /// A thing that is waited for or held.
+#[derive(Clone)]
 pub(crate) struct Resource {
     pub addr: Addr,
     pub kind: ResourceKind,
@@ -24,6 +26,8 @@ pub(crate) struct Resource {
     /// The task that it names as its owner itself.
     pub owner: Option<Addr>,
     pub within: Option<Addr>,
+    /// Where it was read, in a pass that wants to know.
+    pub footprint: Footprint,
 }
 
 /// All that were met, each once.
@@ -31,6 +35,8 @@ pub(crate) struct Resource {
 pub(crate) struct Resources {
     pub list: Vec<Resource>,
     index: FxHashMap<Addr, usize>,
+    /// Those that were asked for, while someone wants to know.
+    pub asked: Vec<Addr>,
 }
 
 impl Resources {
@@ -46,13 +52,15 @@ impl Resources {
 
     /// Reads the resource at `addr`, unless it is known.
     pub(crate) fn add(&mut self, reader: &Reader<'_>, addr: Addr, problems: &mut Problems) {
+        self.asked.push(addr);
         if self.index.contains_key(&addr) {
             return;
         }
+        let begin = reader.mem.begin_footprint();
         match read(reader, addr) {
-            Ok(resource) => {
-                self.index.insert(addr, self.list.len());
-                self.list.push(resource);
+            Ok(mut resource) => {
+                resource.footprint = reader.mem.end_footprint(begin);
+                self.put(resource);
             }
             Err(torn) => problems.note(ProblemCode::ResourceUnreadable, torn, None),
         }
@@ -62,6 +70,20 @@ impl Resources {
     pub(crate) fn sort_by_key<K: Ord>(&mut self, key: impl FnMut(&Resource) -> K) {
         self.list.sort_by_cached_key(key);
         self.index = self.list.iter().enumerate().map(|(at, resource)| (resource.addr, at)).collect();
+    }
+
+    /// Takes over what an earlier pass has read, if that is still so.
+    pub(crate) fn adopt(&mut self, reader: &Reader<'_>, known: &Self, addr: Addr) -> bool {
+        if self.index.contains_key(&addr) {
+            return true;
+        }
+        match known.get(addr) {
+            Some(resource) if reader.mem.is_unchanged(&resource.footprint) => {
+                self.put(Resource { within: None, ..resource.clone() });
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Adds one that was read elsewhere.
@@ -238,7 +260,8 @@ fn read(reader: &Reader<'_>, addr: Addr) -> Read<Resource> {
         owner = owner_task(reader, addr)?;
     }
     let within = None;
-    Ok(Resource { addr, kind, type_name, state, waiters, owner, within })
+    let footprint = Footprint::default();
+    Ok(Resource { addr, kind, type_name, state, waiters, owner, within, footprint })
 }
 
 /// The futures in a `_waiters` deque (or `None`). Libraries keep pairs with the future in them.

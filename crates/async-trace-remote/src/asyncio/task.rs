@@ -220,8 +220,12 @@ fn note_callbacks(session: &Session<'_>, task: Addr, fields: &Fields, walked: &m
         match completed_by(reader, callback) {
             Ok(Some(Completes::Future(future))) => {
                 walked.completes.insert(future, task);
+                walked.ties += 1;
             }
-            Ok(Some(Completes::Queue(queue))) => walked.fills.entry(queue).or_default().push(task),
+            Ok(Some(Completes::Queue(queue))) => {
+                walked.fills.entry(queue).or_default().push(task);
+                walked.ties += 1;
+            }
             Ok(None) | Err(_) => {}
         }
     }

@@ -1,19 +1,23 @@
 //! Reads the tasks of a target that may run on meanwhile, and keeps only what was true.
 //!
-//! Two pages that were each copied at some moment and are still the same at a later one have both
+//! Two words that were each copied at some moment and are still the same at a later one have both
 //! held what we saw at the moment when the later of the copies was made. So a task is known to be whole when
-//! none of the pages that it was read from has changed since; one that was not is read again, alone,
+//! nothing that it was read from has changed since; one that was not is read again, alone,
 //! which takes microseconds, until it is.
 
 use super::chain::Chain;
 use super::find::{self, Found};
 use super::task;
-use super::walk::{Check, Problems, Session, Task, Walked};
+use super::resource::Resources;
+use super::walk::{Check, On, Problems, Session, Task, Walked};
 use crate::cpython::object::{Read, Torn};
 use crate::cpython::runtime::{self, Interpreter, Stack, ThreadState};
 use crate::memory::addr::Addr;
-use async_trace_core::snapshot::ProblemCode;
-use rustc_hash::FxHashSet;
+use crate::memory::pages::{Footprint, Trace};
+use async_trace_core::snapshot::{ProblemCode, TaskState};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::mem::{replace, take};
+use std::ops::Range;
 
 /// How often a list that changes under our eyes, or a task that does, is read again.
 const MAX_LISTS: u32 = 16;
@@ -24,7 +28,7 @@ struct Attempt {
     addr: Addr,
     task: Read<Option<Task>>,
     problems: Problems,
-    pages: Box<[u32]>,
+    trace: Trace,
     late: bool,
 }
 
@@ -39,8 +43,8 @@ pub(crate) fn stack(session: &Session<'_>, thread: &ThreadState, check: Check) -
     loop {
         reader.mem.begin_trace();
         let mut stack = runtime::stack(reader, thread);
-        let pages = reader.mem.end_trace();
-        if reader.mem.changed(&pages).is_empty() {
+        let trace = reader.mem.end_trace();
+        if !reader.mem.changed(&trace) {
             return stack;
         }
         tries += 1;
@@ -48,7 +52,7 @@ pub(crate) fn stack(session: &Session<'_>, thread: &ThreadState, check: Check) -
             stack.torn = stack.torn.or(Some(Torn("it changed each time it was read")));
             return stack;
         }
-        reader.mem.expire(&pages);
+        reader.mem.expire(&trace);
     }
 }
 
@@ -62,29 +66,29 @@ pub(crate) fn read_tasks(
     walked: &mut Walked,
 ) {
     let mem = session.reader.mem;
-    let found = find_tasks(session, interpreter, threads, asyncio, check);
+    let mut found = find_tasks(session, interpreter, threads, asyncio, check, MAX_LISTS);
     for torn in &found.torn {
         walked.problems.note(ProblemCode::TaskListTorn, *torn, None);
     }
-    if check == Check::Nothing {
-        mem.prefetch(&found.tasks);
-    }
     let mut chain = Chain::default();
+    if check == Check::Nothing {
+        session.scouted.borrow_mut().scout(session, &found.tasks, &mut chain, walked);
+        return;
+    }
+    if walked.tasks.is_empty() {
+        session.scouted.borrow_mut().reuse(session, &mut found, walked);
+    }
     let mut attempts = Vec::with_capacity(found.tasks.len());
     for addr in found.tasks {
         attempts.push(attempt(session, addr, &mut chain, check == Check::All, walked));
         session.tick.borrow_mut()();
     }
     let suspects: Vec<usize> = match check {
-        Check::Nothing => Vec::new(),
+        Check::Nothing => return,
         Check::Late => (0..attempts.len()).filter(|i| attempts[*i].late).collect(),
         Check::All => {
-            let mut pages: Vec<u32> = attempts.iter().flat_map(|a| a.pages.iter().copied()).collect();
-            pages.sort_unstable();
-            pages.dedup();
-            let changed: FxHashSet<u32> = mem.changed(&pages).into_iter().collect();
-            let is_suspect =
-                |a: &Attempt| a.task.is_err() || a.pages.iter().any(|page| changed.contains(page));
+            let changes = mem.compare(attempts.iter().map(|attempt| &attempt.trace));
+            let is_suspect = |a: &Attempt| a.task.is_err() || changes.touches(&a.trace);
             (0..attempts.len()).filter(|i| is_suspect(&attempts[*i])).collect()
         }
     };
@@ -100,9 +104,11 @@ pub(crate) fn read_tasks(
             }
         }
         // Of those that were never whole, some have ended meanwhile: they are no problem.
-        let still: FxHashSet<Addr> =
-            find_tasks(session, interpreter, threads, asyncio, Check::All).tasks.into_iter().collect();
-        attempts.retain(|a| a.task.is_ok() || still.contains(&a.addr));
+        if !lost.is_empty() {
+            let still = find_tasks(session, interpreter, threads, asyncio, Check::All, 1);
+            let there: FxHashSet<Addr> = still.tasks.into_iter().collect();
+            attempts.retain(|a| a.task.is_ok() || !still.torn.is_empty() || there.contains(&a.addr));
+        }
     }
     walked.tasks.reserve(attempts.len());
     for attempt in attempts {
@@ -118,6 +124,89 @@ pub(crate) fn read_tasks(
     }
 }
 
+/// What the first pass has found. Most tasks of most targets stand still: what was read of those is
+/// good for the next pass too, if it finds their pages unchanged.
+#[derive(Default)]
+pub(crate) struct Scouted {
+    tasks: Vec<Task>,
+    /// Beside each of the tasks: where it was read, and which resources were asked for. None for a task
+    /// that did not stand still.
+    grounds: Vec<Option<Ground>>,
+    asked: Vec<Addr>,
+    resources: Resources,
+    carriers: FxHashMap<Addr, Vec<Addr>>,
+}
+
+struct Ground {
+    footprint: Footprint,
+    asked: Range<usize>,
+}
+
+impl Scouted {
+    /// Keeps what the pass has found when it is over.
+    pub(crate) fn keep(&mut self, walked: &mut Walked) {
+        self.tasks = take(&mut walked.tasks);
+        self.asked = take(&mut walked.resources.asked);
+        self.resources = take(&mut walked.resources);
+        self.carriers = take(&mut walked.files.carriers);
+    }
+
+    /// Reads the tasks for the first time.
+    fn scout(&mut self, session: &Session<'_>, tasks: &[Addr], chain: &mut Chain, walked: &mut Walked) {
+        let mem = session.reader.mem;
+        mem.note_footprints(true);
+        for addr in tasks {
+            let (ties, asked) = (walked.ties, walked.resources.asked.len());
+            let begin = mem.begin_footprint();
+            let attempt = attempt(session, *addr, chain, false, walked);
+            let Ok(Some(task)) = attempt.task else { continue };
+            let stands = task.state == TaskState::Waiting
+                && attempt.problems.list.is_empty()
+                && walked.ties == ties;
+            let asked = asked..walked.resources.asked.len();
+            self.grounds.push(stands.then(|| Ground { footprint: mem.end_footprint(begin), asked }));
+            walked.index.insert(*addr, walked.tasks.len());
+            walked.tasks.push(task);
+        }
+        mem.note_footprints(false);
+    }
+
+    /// Takes over the tasks that are as the first pass saw them, and leaves the others in the list.
+    fn reuse(&mut self, session: &Session<'_>, found: &mut Found, walked: &mut Walked) {
+        let mut grounds = take(&mut self.grounds).into_iter();
+        let mut tasks = take(&mut self.tasks);
+        tasks.retain(|task| {
+            let Some(ground) = grounds.next().flatten() else { return false };
+            found.contains(task.addr) && self.is_same(session, task, &ground, walked)
+        });
+        walked.index = tasks.iter().enumerate().map(|(index, task)| (task.addr, index)).collect();
+        walked.tasks = tasks;
+        found.tasks.retain(|addr| !walked.index.contains_key(addr));
+    }
+
+    fn is_same(&self, session: &Session<'_>, task: &Task, ground: &Ground, walked: &mut Walked) -> bool {
+        let reader = session.reader;
+        let asked = self.asked.get(ground.asked.clone()).unwrap_or_default();
+        if !reader.mem.is_unchanged(&ground.footprint)
+            || walked.threads.iter().any(|thread| thread.running_task == Some(task.addr))
+            || !asked.iter().all(|addr| walked.resources.adopt(reader, &self.resources, *addr))
+        {
+            return false;
+        }
+        if let Some(wait) = &task.wait
+            && let On::Resource(object) | On::Future(object) = wait.on
+        {
+            if let Some(carriers) = self.carriers.get(&object) {
+                walked.files.carriers.insert(object, carriers.clone());
+            }
+            if let Some(pool) = wait.within {
+                walked.resources.set_within(object, pool);
+            }
+        }
+        true
+    }
+}
+
 /// The addresses of all tasks. A list that is being changed is read again.
 fn find_tasks(
     session: &Session<'_>,
@@ -125,25 +214,26 @@ fn find_tasks(
     threads: &[ThreadState],
     asyncio: Addr,
     check: Check,
+    tries: u32,
 ) -> Found {
     let mem = session.reader.mem;
-    for _ in 0..MAX_LISTS {
+    for _ in 0..tries {
         let late = mem.late();
         mem.begin_trace();
         let mut found = Found::default();
         find::tasks(session.reader, interpreter, threads, asyncio, &mut found);
-        let pages = mem.end_trace();
+        let trace = mem.end_trace();
         let whole = match check {
             Check::Nothing => true,
-            Check::Late => mem.late() == late || mem.changed(&pages).is_empty(),
-            Check::All => found.torn.is_empty() && mem.changed(&pages).is_empty(),
+            Check::Late => mem.late() == late || !mem.changed(&trace),
+            Check::All => found.torn.is_empty() && !mem.changed(&trace),
         };
         if whole {
             return found;
         }
-        mem.expire(&pages);
+        mem.expire(&trace);
     }
-    // It never stood still: what was seen last is most of it, and each task is checked by itself.
+    // It never stood still: what is seen now is most of it, and each task is checked by itself.
     let mut found = Found::default();
     find::tasks(session.reader, interpreter, threads, asyncio, &mut found);
     found
@@ -163,24 +253,24 @@ fn attempt(
         mem.begin_trace();
     }
     // Problems count only if this attempt is the one that is kept.
-    let before = std::mem::take(&mut walked.problems);
+    let before = take(&mut walked.problems);
     let task = task::read(session, addr, chain, walked);
-    let problems = std::mem::replace(&mut walked.problems, before);
-    let pages = if traced { mem.end_trace() } else { Box::default() };
-    Attempt { addr, task, problems, pages, late: mem.late() != late }
+    let problems = replace(&mut walked.problems, before);
+    let trace = if traced { mem.end_trace() } else { Trace::default() };
+    Attempt { addr, task, problems, trace, late: mem.late() != late }
 }
 
 /// Reads one task until it is whole.
 fn settled(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Walked) -> Option<Attempt> {
     let mem = session.reader.mem;
-    let mut pages = attempt(session, addr, chain, true, walked).pages;
+    let mut trace = attempt(session, addr, chain, true, walked).trace;
     for _ in 0..MAX_TRIES {
-        mem.expire(&pages);
+        mem.expire(&trace);
         let again = attempt(session, addr, chain, true, walked);
-        if again.task.is_ok() && again.problems.list.is_empty() && mem.changed(&again.pages).is_empty() {
+        if again.task.is_ok() && again.problems.list.is_empty() && !mem.changed(&again.trace) {
             return Some(again);
         }
-        pages = again.pages;
+        trace = again.trace;
     }
     None
 }

@@ -6,6 +6,7 @@ use super::find;
 use super::io::Files;
 use super::places::Places;
 use super::resource::Resources;
+use super::verify::Scouted;
 use crate::cpython::frame::Frame as PyFrame;
 use crate::cpython::object::{OVER_BUDGET, Reader, Torn};
 use crate::cpython::runtime::{self, Interpreter, ThreadState};
@@ -33,6 +34,8 @@ pub(crate) struct Session<'t> {
     pub now: Cell<Option<f64>>,
     /// Names by which lines of code call objects; the same in every pass.
     pub names: RefCell<FxHashMap<(Addr, u32), Option<Text>>>,
+    /// What the first pass has found, for the passes after it.
+    pub scouted: RefCell<Scouted>,
     /// Called between tasks: time to look at the clock.
     pub tick: RefCell<Box<dyn FnMut() + 't>>,
 }
@@ -189,6 +192,11 @@ pub(crate) struct Walked {
     pub completes: FxHashMap<Addr, Addr>,
     /// Tasks by the queue that they will be put into when they end (`as_completed`).
     pub fills: FxHashMap<Addr, Vec<Addr>>,
+    /// How many of these two kinds were noted.
+    pub ties: u64,
+    /// This pass is the first: it only learns which pages are needed, and what is read of tasks stays as
+    /// it is.
+    pub scouting: bool,
     pub problems: Problems,
     /// async-trace's own hook in the target.
     pub hook: Option<super::hook::Hook>,
@@ -208,6 +216,8 @@ impl Walked {
             files: Files::default(),
             completes: FxHashMap::default(),
             fills: FxHashMap::default(),
+            ties: 0,
+            scouting: false,
             problems: Problems::default(),
             hook: None,
         }
@@ -237,7 +247,7 @@ pub(crate) enum Check {
 /// Walks everything once.
 pub(crate) fn run(session: &Session<'_>, check: Check) -> Result<Walked, Torn> {
     let reader = session.reader;
-    let mut walked = Walked::new();
+    let mut walked = Walked { scouting: check == Check::Nothing, ..Walked::new() };
     walked.interpreters = runtime::interpreters(reader, session.runtime)?;
     for interpreter in walked.interpreters.clone() {
         let threads = match runtime::threads(reader, session.runtime, interpreter) {
@@ -283,6 +293,9 @@ pub(crate) fn run(session: &Session<'_>, check: Check) -> Result<Walked, Torn> {
     super::io::read_all(session, &mut walked);
     super::link::run(session, &mut walked);
     super::hook::link(session, &mut walked);
+    if walked.scouting {
+        session.scouted.borrow_mut().keep(&mut walked);
+    }
     Ok(walked)
 }
 

@@ -7,17 +7,31 @@
 
 use super::addr::Addr;
 use super::{Memory, Piece};
+use memmap2::{Advice, MmapMut};
 use rustc_hash::FxHashMap;
+use std::array;
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::time::Instant;
 
 const PAGE: u64 = 4096;
 const PAGE_LEN: usize = 4096;
-/// Pages are kept in chunks, so that the copy grows without moving.
-const CHUNK_PAGES: usize = 256;
-/// How many pages a miss copies at first, and at the most: neighbours tend to be needed too.
-const FIRST_RUN: u32 = 4;
-const LONGEST_RUN: u32 = 64;
+/// Pages are kept in slabs, so that the copy grows without moving. They are large, and asked for as huge
+/// pages: touching new memory costs more than copying into it does.
+const SLAB_PAGES: usize = 8192;
+/// How many pages a miss copies: neighbours tend to be needed too.
+const RUN: usize = 2;
+/// The pages of a region are neighbours of a kind: after so many misses in one, all of it is copied, in
+/// strips (part of it may not be mapped).
+const REGION_PAGES: u64 = 256;
+const MISSES: u8 = 40;
+const STRIP: usize = 16;
+/// So many pages that need not be copied anew are copied with their neighbours: a piece more costs as much.
+const GAP: usize = 4;
+/// How many pages are copied between two looks at the clock.
+const BATCH: usize = 256;
+/// How many pages are known without looking them up.
+const NEAR: usize = 32;
 
 /// An address that could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,13 +41,17 @@ pub(crate) struct Unreadable;
 pub(crate) struct Pages {
     memory: Box<dyn Memory>,
     store: RefCell<Store>,
-    /// The page read last, its slot, and whether it is current and marked as used: most reads fall on
-    /// the same page as the one before.
-    last: Cell<(u64, u32, bool)>,
+    /// Pages read lately, their slots, and whether they are current and marked as used: most reads fall
+    /// on a page that was read just before.
+    near: [Cell<Near>; NEAR],
     /// How many guards for reading constants are held.
     constant: Cell<u32>,
-    /// The slots that are touched, while someone wants to know.
-    trace: RefCell<Option<Vec<u32>>>,
+    /// What is read, while someone wants to know.
+    tracing: Cell<bool>,
+    trace: RefCell<Vec<(Addr, u32)>>,
+    /// The slots of the pages that are read, while someone wants to know.
+    walking: Cell<bool>,
+    footprint: RefCell<Vec<u32>>,
     /// Whether a miss from now on is of a later moment than the rest, and how many there were.
     frozen: Cell<bool>,
     late: Cell<u64>,
@@ -41,28 +59,62 @@ pub(crate) struct Pages {
     max_pages: usize,
 }
 
+/// A page, where it is kept, and whether it is current and marked as used.
+#[derive(Clone, Copy)]
+struct Near {
+    page: u64,
+    slot: u32,
+    marked: bool,
+}
+
 #[derive(Default)]
 struct Store {
     slots: FxHashMap<u64, u32>,
-    /// The page in each slot; `GONE` for a slot whose page could not be copied again.
+    /// The page in each slot; `GONE` for a slot without one, or whose page could not be copied again.
     pages: Vec<u64>,
     flags: Vec<u8>,
-    chunks: Vec<Box<[u8]>>,
-    next_run: (u64, u32),
+    slabs: Vec<MmapMut>,
+    /// How often a page was missing, by region.
+    misses: FxHashMap<u64, u8>,
 }
 
 const GONE: u64 = u64::MAX;
+const NOWHERE: Near = Near { page: GONE, slot: 0, marked: false };
 
-/// A region that is copied in one go, as large as a chunk; the pieces it is copied in (part of a region may
-/// not be mapped); and how many wanted addresses make it worth while.
-const REGION: u64 = 1 << 20;
-const STRIP: usize = 16;
-const DENSE: u32 = 64;
+impl Store {
+    /// Room for `count` pages that lie one after the other.
+    fn room(&mut self, count: usize) -> Option<usize> {
+        let left = self.slabs.len() * SLAB_PAGES - self.pages.len();
+        if left < count {
+            // What is left of the last slab stays empty.
+            let slab = MmapMut::map_anon(SLAB_PAGES * PAGE_LEN).ok()?;
+            // Kernels without huge pages refuse; then they are small.
+            let _ = slab.advise(Advice::HugePage);
+            self.pages.resize(self.slabs.len() * SLAB_PAGES, GONE);
+            self.flags.resize(self.slabs.len() * SLAB_PAGES, 0);
+            self.slabs.push(slab);
+        }
+        Some(self.pages.len())
+    }
+
+    /// The copies in some slots of one slab.
+    fn bytes_mut(&mut self, slots: Range<usize>) -> Option<&mut [u8]> {
+        let start = slots.start % SLAB_PAGES * PAGE_LEN;
+        self.slabs.get_mut(slots.start / SLAB_PAGES)?.get_mut(start..start + slots.len() * PAGE_LEN)
+    }
+
+    fn bytes(&self, slot: usize) -> Option<&[u8]> {
+        let start = slot % SLAB_PAGES * PAGE_LEN;
+        self.slabs.get(slot / SLAB_PAGES)?.get(start..start + PAGE_LEN)
+    }
+}
 
 /// Something that can change was read from the page.
 const USED: u8 = 1;
 /// The page was left out of the last refresh: it holds what it held before.
 const STALE: u8 = 2;
+/// It was found to hold something else when it was copied again.
+const CHANGED: u8 = 4;
 
 /// While it lives, what is read never changes.
 pub(crate) struct Constant<'a>(&'a Cell<u32>);
@@ -79,9 +131,12 @@ impl Pages {
         Self {
             memory,
             store: RefCell::default(),
-            last: Cell::new((GONE, 0, false)),
+            near: array::from_fn(|_| Cell::new(NOWHERE)),
             constant: Cell::new(0),
-            trace: RefCell::new(None),
+            tracing: Cell::new(false),
+            trace: RefCell::default(),
+            walking: Cell::new(false),
+            footprint: RefCell::default(),
             frozen: Cell::new(false),
             late: Cell::new(0),
             bytes_read: Cell::new(0),
@@ -91,6 +146,7 @@ impl Pages {
 
     /// Copies `buf.len()` bytes from `addr`.
     pub(crate) fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Unreadable> {
+        self.note(addr, buf.len());
         let (page, offset) = (addr.0 / PAGE, usize::try_from(addr.0 % PAGE).unwrap_or(0));
         let first = buf.len().min(PAGE_LEN - offset);
         self.copy(page, offset, &mut buf[..first])?;
@@ -109,12 +165,12 @@ impl Pages {
     #[inline]
     pub(crate) fn array<const N: usize>(&self, addr: Addr) -> Result<[u8; N], Unreadable> {
         let (page, offset) = (addr.0 / PAGE, usize::try_from(addr.0 % PAGE).unwrap_or(0));
-        let (last_page, slot, marked) = self.last.get();
-        if page == last_page && (marked || self.constant.get() > 0) && offset + N <= PAGE_LEN {
+        if offset + N <= PAGE_LEN {
+            self.note(addr, N);
+            let slot = self.slot(page)? as usize;
             let store = self.store.borrow();
-            let slot = slot as usize;
-            let start = slot % CHUNK_PAGES * PAGE_LEN + offset;
-            let bytes = store.chunks.get(slot / CHUNK_PAGES).and_then(|chunk| chunk.get(start..));
+            let start = slot % SLAB_PAGES * PAGE_LEN + offset;
+            let bytes = store.slabs.get(slot / SLAB_PAGES).and_then(|slab| slab.get(start..));
             return bytes.and_then(|bytes| bytes.first_chunk()).copied().ok_or(Unreadable);
         }
         let mut bytes = [0; N];
@@ -124,18 +180,33 @@ impl Pages {
 
     #[inline]
     fn copy(&self, page: u64, offset: usize, buf: &mut [u8]) -> Result<(), Unreadable> {
-        let (last_page, last_slot, marked) = self.last.get();
-        let slot = if page == last_page && (marked || self.constant.get() > 0) {
-            last_slot
-        } else {
-            self.turn_to(page)?
-        } as usize;
+        let slot = self.slot(page)? as usize;
         let store = self.store.borrow();
-        let start = slot % CHUNK_PAGES * PAGE_LEN + offset;
-        let bytes =
-            store.chunks.get(slot / CHUNK_PAGES).and_then(|chunk| chunk.get(start..start + buf.len()));
+        let bytes = store.bytes(slot).and_then(|bytes| bytes.get(offset..offset + buf.len()));
         buf.copy_from_slice(bytes.ok_or(Unreadable)?);
         Ok(())
+    }
+
+    #[inline]
+    fn note(&self, addr: Addr, len: usize) {
+        if self.tracing.get() && self.constant.get() == 0 {
+            self.trace.borrow_mut().push((addr, u32::try_from(len).unwrap_or(u32::MAX)));
+        }
+    }
+
+    /// Where a page is kept, now that it is read from.
+    #[inline]
+    fn slot(&self, page: u64) -> Result<u32, Unreadable> {
+        let near = self.near[page as usize % NEAR].get();
+        if page == near.page && (near.marked || self.constant.get() > 0) {
+            return Ok(near.slot);
+        }
+        self.turn_to(page)
+    }
+
+    /// Forgets which pages were read lately.
+    fn leave(&self) {
+        self.near.iter().for_each(|near| near.set(NOWHERE));
     }
 
     /// Makes `page` the current one: copies it where it is missing or stale, and marks it as used unless
@@ -154,13 +225,13 @@ impl Pages {
                 self.copy_again(&mut store, slot)?;
             }
             if let Some(flags) = store.flags.get_mut(slot as usize) {
-                *flags = USED;
+                *flags = *flags & CHANGED | USED;
             }
-            if let Some(trace) = &mut *self.trace.borrow_mut() {
-                trace.push(slot);
+            if self.walking.get() {
+                self.footprint.borrow_mut().push(slot);
             }
         }
-        self.last.set((page, slot, marks));
+        self.near[page as usize % NEAR].set(Near { page, slot, marked: marks });
         Ok(slot)
     }
 
@@ -171,61 +242,13 @@ impl Pages {
         }
         let slot = slot as usize;
         let page = store.pages.get(slot).copied().ok_or(Unreadable)?;
-        let start = slot % CHUNK_PAGES * PAGE_LEN;
-        let chunk = store.chunks.get_mut(slot / CHUNK_PAGES).ok_or(Unreadable)?;
-        let buf = chunk.get_mut(start..start + PAGE_LEN).ok_or(Unreadable)?;
+        store.flags[slot] |= CHANGED;
+        let buf = store.bytes_mut(slot..slot + 1).ok_or(Unreadable)?;
         self.bytes_read.set(self.bytes_read.get() + PAGE);
-        if self.memory.read(page * PAGE, buf) == PAGE_LEN { Ok(()) } else { Err(Unreadable) }
+        if self.memory.read(page.wrapping_mul(PAGE), buf) == PAGE_LEN { Ok(()) } else { Err(Unreadable) }
     }
 
-    /// Copies whole regions of [`REGION`] bytes in a few system calls: where many addresses lie close
-    /// together, what they lead to lies between them.
-    pub(crate) fn prefetch(&self, addresses: &[Addr]) {
-        let mut density: FxHashMap<u64, u32> = FxHashMap::default();
-        for addr in addresses {
-            *density.entry(addr.0 / REGION).or_default() += 1;
-        }
-        let mut regions: Vec<u64> =
-            density.into_iter().filter(|(_, n)| *n >= DENSE).map(|(r, _)| r).collect();
-        regions.sort_unstable();
-        let store = &mut *self.store.borrow_mut();
-        for region in regions {
-            if store.pages.len() + 2 * CHUNK_PAGES > self.max_pages {
-                return;
-            }
-            // The rest of a chunk that was begun is left empty: a region stays in one piece.
-            while !store.pages.len().is_multiple_of(CHUNK_PAGES) {
-                store.pages.push(GONE);
-                store.flags.push(0);
-            }
-            let mut chunk = vec![0; CHUNK_PAGES * PAGE_LEN].into_boxed_slice();
-            let mut pieces: Vec<_> = chunk
-                .chunks_exact_mut(STRIP * PAGE_LEN)
-                .enumerate()
-                .map(|(n, buf)| Piece {
-                    addr: region * REGION + (n * STRIP * PAGE_LEN) as u64,
-                    buf,
-                    whole: false,
-                })
-                .collect();
-            self.memory.read_many(&mut pieces);
-            let whole: Vec<bool> = pieces.iter().map(|piece| piece.whole).collect();
-            for n in 0..CHUNK_PAGES {
-                let page = region * (REGION / PAGE) + n as u64;
-                let slot = u32::try_from(store.pages.len()).unwrap_or(u32::MAX);
-                let taken = whole.get(n / STRIP) == Some(&true) && !store.slots.contains_key(&page);
-                if taken {
-                    store.slots.insert(page, slot);
-                    self.bytes_read.set(self.bytes_read.get() + PAGE);
-                }
-                store.pages.push(if taken { page } else { GONE });
-                store.flags.push(0);
-            }
-            store.chunks.push(chunk);
-        }
-    }
-
-    /// Copies a page that is not there yet, with some of its successors, and returns its slot.
+    /// Copies a page that is not there yet, with some of its neighbours, and returns its slot.
     #[cold]
     fn fetch(&self, page: u64) -> Result<u32, Unreadable> {
         // Addresses of user space only: anything else is a torn pointer.
@@ -239,35 +262,56 @@ impl Pages {
         if self.frozen.get() {
             self.late.set(self.late.get() + 1);
         }
-        let (expected, last_run) = store.next_run;
-        let mut run = if page == expected { (last_run * 2).min(LONGEST_RUN) } else { FIRST_RUN };
-        run = (1..run).find(|n| store.slots.contains_key(&(page + u64::from(*n)))).unwrap_or(run);
-        // A run stays within its chunk, so that it is contiguous here too.
-        let slot = store.pages.len();
-        let room = CHUNK_PAGES - slot % CHUNK_PAGES;
-        let run = (run as usize).min(room);
-        if slot.is_multiple_of(CHUNK_PAGES) {
-            store.chunks.push(vec![0; CHUNK_PAGES * PAGE_LEN].into_boxed_slice());
+        let misses = store.misses.entry(page / REGION_PAGES).or_default();
+        *misses = misses.saturating_add(1);
+        if *misses == MISSES && store.pages.len() + 2 * REGION_PAGES as usize <= self.max_pages {
+            self.fetch_region(store, page / REGION_PAGES);
+            if let Some(slot) = store.slots.get(&page) {
+                return Ok(*slot);
+            }
         }
-        let start = slot % CHUNK_PAGES * PAGE_LEN;
-        let chunk = store.chunks.last_mut().ok_or(Unreadable)?;
-        let got = self.memory.read(page * PAGE, &mut chunk[start..start + run * PAGE_LEN]);
+        let run = (1..RUN).find(|n| store.slots.contains_key(&(page + *n as u64))).unwrap_or(RUN);
+        let slot = store.room(run).ok_or(Unreadable)?;
+        let buf = store.bytes_mut(slot..slot + run).ok_or(Unreadable)?;
+        let got = self.memory.read(page * PAGE, buf);
         let whole = got / PAGE_LEN;
         if whole == 0 {
-            if slot.is_multiple_of(CHUNK_PAGES) {
-                store.chunks.pop();
-            }
             return Err(Unreadable);
         }
         self.bytes_read.set(self.bytes_read.get() + got as u64);
         let first = u32::try_from(slot).map_err(|_| Unreadable)?;
-        for n in 0..whole {
-            store.pages.push(page + n as u64);
+        for (page, slot) in (page..).zip(first..).take(whole) {
+            store.pages.push(page);
             store.flags.push(0);
-            store.slots.insert(page + n as u64, first + u32::try_from(n).unwrap_or(0));
+            store.slots.insert(page, slot);
         }
-        store.next_run = (page + whole as u64, u32::try_from(run).unwrap_or(FIRST_RUN));
         Ok(first)
+    }
+
+    /// Copies all of a region that is not there yet. What is there already keeps its place: the room for
+    /// it stays empty, so that the rest lies here as it does there.
+    fn fetch_region(&self, store: &mut Store, region: u64) {
+        let count = REGION_PAGES as usize;
+        let first = region * REGION_PAGES;
+        let Some(slot) = store.room(count) else { return };
+        let Some(buf) = store.bytes_mut(slot..slot + count) else { return };
+        let mut pieces: Vec<_> = buf
+            .chunks_exact_mut(STRIP * PAGE_LEN)
+            .enumerate()
+            .map(|(n, buf)| Piece { addr: (first + (n * STRIP) as u64) * PAGE, buf, whole: false })
+            .collect();
+        self.memory.read_many(&mut pieces);
+        let whole: Vec<bool> = pieces.iter().map(|piece| piece.whole).collect();
+        for n in 0..count {
+            let page = first + n as u64;
+            let taken = whole.get(n / STRIP) == Some(&true) && !store.slots.contains_key(&page);
+            if taken {
+                store.slots.insert(page, u32::try_from(slot + n).unwrap_or(u32::MAX));
+                self.bytes_read.set(self.bytes_read.get() + PAGE);
+            }
+            store.pages.push(if taken { page } else { GONE });
+            store.flags.push(0);
+        }
     }
 
     /// Copies every page anew from which something was read that can change, until `deadline`. Pages
@@ -283,48 +327,77 @@ impl Pages {
 
     fn refresh_those(&self, deadline: Option<Instant>, chosen: impl Fn(u8) -> bool) -> usize {
         let store = &mut *self.store.borrow_mut();
-        self.last.set((GONE, 0, false));
-        store.next_run = (GONE, FIRST_RUN);
-        let mut left = store.flags.iter().filter(|flags| chosen(**flags)).count();
-        let chunks = store.chunks.iter_mut().zip(store.pages.chunks_mut(CHUNK_PAGES));
-        for ((chunk, pages), flags) in chunks.zip(store.flags.chunks_mut(CHUNK_PAGES)) {
+        self.leave();
+        let mut left = 0;
+        for (page, flags) in store.pages.iter().zip(&mut store.flags) {
+            // What is left out, or not reached in time, holds what it held before.
+            left += usize::from(*page != GONE && chosen(*flags));
+            if *flags & USED == 0 || chosen(*flags) {
+                *flags |= STALE;
+            }
+        }
+        let mut from = 0;
+        let mut fresh = vec![0; BATCH.min(store.pages.len()) * PAGE_LEN];
+        while from < store.pages.len() && left > 0 {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                flags.iter_mut().for_each(|flags| *flags |= STALE);
-                continue;
+                break;
             }
-            let mut pieces = Vec::with_capacity(pages.len());
-            let mut rest = &mut chunk[..pages.len() * PAGE_LEN];
-            let mut from = 0;
-            while from < pages.len() {
-                let wanted = |at: usize| chosen(flags[at]) && pages[at] != GONE;
-                let follows = |at: &usize| wanted(*at) && pages[*at] == pages[*at - 1].wrapping_add(1);
-                let run = 1 + (from + 1..pages.len()).take_while(|at| wanted(from) && follows(at)).count();
-                let (buf, after) = rest.split_at_mut(run * PAGE_LEN);
-                rest = after;
-                if wanted(from) {
-                    pieces.push(Piece { addr: pages[from] * PAGE, buf, whole: false });
-                    flags[from..from + run].fill(USED);
-                } else if flags[from] & USED == 0 {
-                    flags[from] |= STALE;
-                }
-                from += run;
+            let to = store.pages.len().min(from + BATCH);
+            left -= self.refresh_batch(store, from..to, &chosen, &mut fresh).min(left);
+            from = to;
+        }
+        left
+    }
+
+    /// Copies those of a batch of slots (none is larger than a part of a slab) in few pieces, and marks
+    /// those that hold something else than before. Returns how many of them were chosen.
+    fn refresh_batch(
+        &self,
+        store: &mut Store,
+        batch: Range<usize>,
+        chosen: impl Fn(u8) -> bool,
+        fresh: &mut [u8],
+    ) -> usize {
+        let wanted = |at: usize| store.pages[at] != GONE && chosen(store.flags[at]);
+        // Slots up to this one hold what follows a run's pages in the target.
+        let follows = |run: &Range<usize>, at: usize| {
+            let expected = store.pages[run.end - 1] + 1..;
+            store.pages[run.end..=at].iter().zip(expected).all(|(page, expected)| *page == expected)
+        };
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        let mut count = 0;
+        for at in batch.clone().filter(|at| wanted(*at)) {
+            count += 1;
+            match runs.last_mut() {
+                Some(run) if at - run.end <= GAP && follows(run, at) => run.end = at + 1,
+                _ => runs.push(at..at + 1),
             }
-            self.memory.read_many(&mut pieces);
-            let torn: Vec<_> =
-                pieces.iter().filter(|p| !p.whole).map(|p| (p.addr / PAGE, p.buf.len())).collect();
-            let bytes: usize = pieces.iter().map(|p| p.buf.len()).sum();
-            left -= (bytes / PAGE_LEN).min(left);
-            self.bytes_read.set(self.bytes_read.get() + bytes as u64);
-            for (first, len) in torn {
-                for page in first..first + (len / PAGE_LEN) as u64 {
-                    store.slots.remove(&page);
-                    if let Some(slot) = pages.iter_mut().find(|p| **p == page) {
-                        *slot = GONE;
-                    }
+        }
+        let mut pieces = Vec::with_capacity(runs.len());
+        let mut rest = fresh;
+        for run in &runs {
+            let (buf, after) = rest.split_at_mut(run.len() * PAGE_LEN);
+            rest = after;
+            pieces.push(Piece { addr: store.pages[run.start] * PAGE, buf, whole: false });
+        }
+        self.memory.read_many(&mut pieces);
+        for (run, piece) in runs.into_iter().zip(&pieces) {
+            self.bytes_read.set(self.bytes_read.get() + piece.buf.len() as u64);
+            for (slot, fresh) in run.zip(piece.buf.chunks_exact(PAGE_LEN)) {
+                store.flags[slot] &= !STALE;
+                if !piece.whole {
+                    store.flags[slot] |= CHANGED;
+                    store.slots.remove(&store.pages[slot]);
+                    store.pages[slot] = GONE;
+                } else if let Some(known) = store.bytes_mut(slot..slot + 1)
+                    && known != fresh
+                {
+                    known.copy_from_slice(fresh);
+                    store.flags[slot] |= CHANGED;
                 }
             }
         }
-        left
+        count
     }
 
     /// While the guard lives, what is read is taken for something that never changes.
@@ -333,56 +406,104 @@ impl Pages {
         Constant(&self.constant)
     }
 
-    /// Begins to note which pages are read.
+    /// Begins or ends to note which pages are read, but for constants.
+    pub(crate) fn note_footprints(&self, walking: bool) {
+        self.walking.set(walking);
+        self.leave();
+    }
+
+    /// What follows has a footprint of its own, from here on.
+    pub(crate) fn begin_footprint(&self) -> usize {
+        if self.walking.get() {
+            self.leave();
+        }
+        self.footprint.borrow().len()
+    }
+
+    /// The footprint that was begun there: what was read since then.
+    pub(crate) fn end_footprint(&self, begin: usize) -> Footprint {
+        let end = self.footprint.borrow().len();
+        let at = |place| u32::try_from(place).unwrap_or(u32::MAX);
+        Footprint(at(begin)..at(end))
+    }
+
+    /// Whether the pages of a footprint hold, as far as is known, what they held when they were copied first;
+    /// whoever has refreshed them knows it.
+    pub(crate) fn is_unchanged(&self, footprint: &Footprint) -> bool {
+        let store = self.store.borrow();
+        let slots = self.footprint.borrow();
+        let slots = slots.get(footprint.0.start as usize..footprint.0.end as usize).unwrap_or_default();
+        let same = |slot: &u32| {
+            store.flags.get(*slot as usize).is_some_and(|flags| flags & (CHANGED | STALE) == 0)
+        };
+        !slots.is_empty() && slots.iter().all(same)
+    }
+
+    /// Begins to note what is read, but for constants.
     pub(crate) fn begin_trace(&self) {
-        *self.trace.borrow_mut() = Some(Vec::new());
-        self.last.set((GONE, 0, false));
+        self.trace.borrow_mut().clear();
+        self.tracing.set(true);
     }
 
-    /// The slots of the pages read since [`Pages::begin_trace`].
-    pub(crate) fn end_trace(&self) -> Box<[u32]> {
-        let mut trace = self.trace.borrow_mut().take().unwrap_or_default();
+    /// What was read since [`Pages::begin_trace`].
+    pub(crate) fn end_trace(&self) -> Trace {
+        self.tracing.set(false);
+        let mut trace = self.trace.borrow_mut();
         trace.sort_unstable();
-        trace.dedup();
-        trace.into()
+        let mut pieces: Vec<(Addr, u32)> = Vec::with_capacity(trace.len() / 2);
+        for (addr, len) in trace.drain(..) {
+            let end = addr.0.saturating_add(u64::from(len));
+            match pieces.last_mut() {
+                Some((first, known)) if addr.0 <= first.0 + u64::from(*known) => {
+                    *known = (*known).max(u32::try_from(end - first.0).unwrap_or(u32::MAX));
+                }
+                _ => pieces.push((addr, len)),
+            }
+        }
+        Trace(pieces.into())
     }
 
-    /// Lets the next read of these pages copy them anew.
-    pub(crate) fn expire(&self, slots: &[u32]) {
-        self.last.set((GONE, 0, false));
+    /// Lets the next read of what a trace holds copy it anew.
+    pub(crate) fn expire(&self, trace: &Trace) {
+        self.leave();
         let store = &mut *self.store.borrow_mut();
-        for slot in slots {
-            if let Some(flags) = store.flags.get_mut(*slot as usize) {
+        for page in trace.pages() {
+            if let Some(slot) = store.slots.get(&page)
+                && let Some(flags) = store.flags.get_mut(*slot as usize)
+            {
                 *flags |= STALE;
             }
         }
     }
 
-    /// Which of these pages the target has changed since they were copied (or has unmapped).
-    pub(crate) fn changed(&self, slots: &[u32]) -> Vec<u32> {
+    /// Whether the target has changed what a trace holds since it was copied (or has unmapped it).
+    pub(crate) fn changed(&self, trace: &Trace) -> bool {
+        self.compare([trace]).touches(trace)
+    }
+
+    /// What the target has changed meanwhile of the pages that some traces hold.
+    pub(crate) fn compare<'t>(&self, traces: impl IntoIterator<Item = &'t Trace>) -> Changes<'_> {
+        let mut pages: Vec<u64> = traces.into_iter().flat_map(Trace::pages).collect();
+        pages.sort_unstable();
+        pages.dedup();
         let store = self.store.borrow();
-        let mut out = Vec::new();
-        let mut buf = vec![0; slots.len().min(CHUNK_PAGES) * PAGE_LEN];
-        for batch in slots.chunks(CHUNK_PAGES) {
+        let mut fresh = FxHashMap::default();
+        let mut buf = vec![0; pages.len().min(BATCH) * PAGE_LEN];
+        for batch in pages.chunks(BATCH) {
             let mut pieces: Vec<_> = buf
                 .chunks_exact_mut(PAGE_LEN)
                 .zip(batch)
-                .map(|(buf, slot)| {
-                    let page = store.pages.get(*slot as usize).copied().unwrap_or(GONE);
-                    Piece { addr: page.wrapping_mul(PAGE), buf, whole: false }
-                })
+                .map(|(buf, page)| Piece { addr: page.wrapping_mul(PAGE), buf, whole: false })
                 .collect();
             self.memory.read_many(&mut pieces);
-            for (piece, slot) in pieces.iter().zip(batch) {
-                let at = *slot as usize;
-                let start = at % CHUNK_PAGES * PAGE_LEN;
-                let known = store.chunks.get(at / CHUNK_PAGES).and_then(|c| c.get(start..start + PAGE_LEN));
+            for (piece, page) in pieces.iter().zip(batch) {
+                let known = store.slots.get(page).and_then(|slot| store.bytes(*slot as usize));
                 if !piece.whole || known != Some(&*piece.buf) {
-                    out.push(*slot);
+                    fresh.insert(*page, piece.whole.then(|| Box::from(&*piece.buf)));
                 }
             }
         }
-        out
+        Changes { pages: self, fresh }
     }
 
     /// From now on the target runs: what is copied from here on is of a later moment, and counted.
@@ -404,5 +525,57 @@ impl Pages {
     /// Bytes copied so far.
     pub(crate) fn bytes_read(&self) -> u64 {
         self.bytes_read.get()
+    }
+}
+
+/// The pages that were read for one purpose, one after the other: where they are listed.
+#[derive(Clone, Default)]
+pub(crate) struct Footprint(Range<u32>);
+
+/// What was read for one purpose: addresses and lengths, in order, and none over another.
+#[derive(Default)]
+pub(crate) struct Trace(Box<[(Addr, u32)]>);
+
+impl Trace {
+    fn pages(&self) -> impl Iterator<Item = u64> {
+        let ends = |(addr, len): &(Addr, u32)| {
+            let last = addr.0.saturating_add(u64::from(*len).saturating_sub(1));
+            addr.0 / PAGE..=last / PAGE
+        };
+        self.0.iter().flat_map(ends)
+    }
+}
+
+/// The pages that are not what they were.
+pub(crate) struct Changes<'a> {
+    pages: &'a Pages,
+    /// What they hold now; nothing where they are gone.
+    fresh: FxHashMap<u64, Option<Box<[u8]>>>,
+}
+
+impl Changes<'_> {
+    /// Whether what a trace holds has changed, and not only what lies beside it.
+    pub(crate) fn touches(&self, trace: &Trace) -> bool {
+        !self.fresh.is_empty() && trace.0.iter().any(|(addr, len)| self.within(*addr, *len as usize))
+    }
+
+    fn within(&self, addr: Addr, len: usize) -> bool {
+        let store = self.pages.store.borrow();
+        let mut at = addr.0;
+        let end = addr.0.saturating_add(len as u64);
+        while at < end {
+            let (page, offset) = (at / PAGE, usize::try_from(at % PAGE).unwrap_or(0));
+            let here = usize::try_from(end - at).unwrap_or(PAGE_LEN).min(PAGE_LEN - offset);
+            if let Some(fresh) = self.fresh.get(&page) {
+                let known = store.slots.get(&page).and_then(|slot| store.bytes(*slot as usize));
+                let known = known.and_then(|bytes| bytes.get(offset..offset + here));
+                let now = fresh.as_ref().and_then(|bytes| bytes.get(offset..offset + here));
+                if known.is_none() || known != now {
+                    return true;
+                }
+            }
+            at += here as u64;
+        }
+        false
     }
 }
