@@ -15,6 +15,7 @@ pub mod fixture;
 pub mod frame;
 pub mod graph;
 pub mod index;
+pub mod json;
 pub mod render;
 pub mod snapshot;
 pub mod text;

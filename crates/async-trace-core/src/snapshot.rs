@@ -174,6 +174,7 @@ pub struct Thread {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_us: Option<u64>,
     /// Its Python stack, outermost frame first.
+    #[serde(serialize_with = "crate::json::chain")]
     pub stack: Arc<[Frame]>,
     /// The event loop that runs in it.
     #[serde(rename = "loop", default, skip_serializing_if = "Option::is_none")]
@@ -375,6 +376,7 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread: Option<u32>,
     /// Its await chain: from the task's own coroutine to the innermost frame.
+    #[serde(serialize_with = "crate::json::chain")]
     pub chain: Arc<[Frame]>,
     /// What it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -724,6 +726,7 @@ pub struct Context {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Creation {
     /// The stack at that moment, outermost frame first.
+    #[serde(serialize_with = "crate::json::chain")]
     pub stack: Arc<[Frame]>,
     /// Who kept it.
     pub kept_by: CreationSource,

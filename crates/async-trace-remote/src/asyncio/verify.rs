@@ -7,8 +7,8 @@
 
 use super::chain::Chain;
 use super::find::{self, Found};
-use super::task;
 use super::resource::Resources;
+use super::task;
 use super::walk::{Check, On, Problems, Session, Task, Walked};
 use crate::cpython::object::{Read, Torn};
 use crate::cpython::runtime::{self, Interpreter, Stack, ThreadState};
@@ -160,9 +160,8 @@ impl Scouted {
             let begin = mem.begin_footprint();
             let attempt = attempt(session, *addr, chain, false, walked);
             let Ok(Some(task)) = attempt.task else { continue };
-            let stands = task.state == TaskState::Waiting
-                && attempt.problems.list.is_empty()
-                && walked.ties == ties;
+            let stands =
+                task.state == TaskState::Waiting && attempt.problems.list.is_empty() && walked.ties == ties;
             let asked = asked..walked.resources.asked.len();
             self.grounds.push(stands.then(|| Ground { footprint: mem.end_footprint(begin), asked }));
             walked.index.insert(*addr, walked.tasks.len());

@@ -433,9 +433,8 @@ impl Pages {
         let store = self.store.borrow();
         let slots = self.footprint.borrow();
         let slots = slots.get(footprint.0.start as usize..footprint.0.end as usize).unwrap_or_default();
-        let same = |slot: &u32| {
-            store.flags.get(*slot as usize).is_some_and(|flags| flags & (CHANGED | STALE) == 0)
-        };
+        let same =
+            |slot: &u32| store.flags.get(*slot as usize).is_some_and(|flags| flags & (CHANGED | STALE) == 0);
         !slots.is_empty() && slots.iter().all(same)
     }
 

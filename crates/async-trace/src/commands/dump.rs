@@ -16,15 +16,12 @@
 use crate::args::{DumpArguments, ReadOptions, ShowOptions, Target};
 use crate::output::Output;
 use crate::{Error, Outcome, Result};
-use async_trace_core::{Snapshot, render};
+use async_trace_core::{Snapshot, json, render};
 
 pub(crate) fn run(arguments: &DumpArguments, output: &mut Output) -> Result<Outcome> {
     let snapshot = read(&arguments.target, &arguments.read)?;
     if arguments.json {
-        output.data(|out| {
-            serde_json::to_writer(&mut *out, &snapshot)?;
-            out.write_all(b"\n")
-        })?;
+        output.data(|out| json::write(&snapshot, out))?;
         return Ok(Outcome::Done);
     }
     let options = show(&arguments.show, &arguments.read, output);
