@@ -94,6 +94,8 @@ fn snapshot(
         now: Cell::new(target.now),
         names: RefCell::default(),
         scouted: RefCell::default(),
+        may_pause: Cell::new(None),
+        paused_again: Cell::default(),
         tick: RefCell::new(Box::new(|| {})),
     };
     let pass = read(&session)?;
@@ -195,9 +197,11 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
         if stale > 0 {
             // More than the budget allows: the rest is copied from the running target, and what of it
             // has changed is found out by comparing.
-            let pause = Some(paused.release());
+            let pause = paused.release();
             pages.refresh_rest();
+            session.may_pause.set(Some(pid));
             let walked = walk_once(pid, session, Check::All)?;
+            let pause = Some(pause + session.paused_again.get());
             let (consistency, late) = (Consistency::PartlyPaused, stale as u64);
             return Ok(Pass { walked, consistency, pause, retries, refused: None, late, unstopped });
         }
@@ -217,14 +221,16 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
                 }
             });
         }
+        session.may_pause.set(Some(pid));
         // A thread that would not stop may change what the others left alone.
         let check = if unstopped > 0 { Check::All } else { Check::Late };
         let walked = walk_once(pid, session, check);
         *session.tick.borrow_mut() = Box::new(|| {});
         let pause = match paused.borrow_mut().take() {
             Some(paused) => paused.release(),
-            None => released.get().unwrap_or_default(),
+            None => released.get().unwrap_or_default() + session.paused_again.get(),
         };
+        session.may_pause.set(None);
         let (late, walked) = (pages.late(), walked?);
         if walked.fell_into_a_change() && retries < MAX_RETRIES {
             retries += 1;

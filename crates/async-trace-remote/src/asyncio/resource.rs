@@ -7,6 +7,7 @@ use crate::memory::pages::Footprint;
 use async_trace_core::snapshot::{Detail, ProblemCode, ResourceKind, ResourceState};
 use async_trace_core::text::Text;
 use rustc_hash::FxHashMap;
+use std::mem::take;
 
 /// How much of a container of waiters is looked at.
 const MAX_WAITERS: u64 = 1 << 20;
@@ -15,7 +16,6 @@ const MAX_SEARCHED: u64 = 4096;
 const MAX_DETAILS: usize = 24;
 
 /// A thing that is waited for or held.
-#[derive(Clone)]
 pub(crate) struct Resource {
     pub addr: Addr,
     pub kind: ResourceKind,
@@ -73,13 +73,21 @@ impl Resources {
     }
 
     /// Takes over what an earlier pass has read, if that is still so.
-    pub(crate) fn adopt(&mut self, reader: &Reader<'_>, known: &Self, addr: Addr) -> bool {
+    pub(crate) fn adopt(&mut self, reader: &Reader<'_>, known: &mut Self, addr: Addr) -> bool {
         if self.index.contains_key(&addr) {
             return true;
         }
-        match known.get(addr) {
+        match known.index.get(&addr).and_then(|index| known.list.get_mut(*index)) {
             Some(resource) if reader.mem.is_unchanged(&resource.footprint) => {
-                self.put(Resource { within: None, ..resource.clone() });
+                let adopted = Resource {
+                    type_name: resource.type_name.clone(),
+                    state: take(&mut resource.state),
+                    waiters: take(&mut resource.waiters),
+                    within: None,
+                    footprint: Footprint::default(),
+                    ..*resource
+                };
+                self.put(adopted);
                 true
             }
             _ => false,

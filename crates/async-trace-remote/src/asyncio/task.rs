@@ -123,7 +123,7 @@ fn c_fields(reader: &Reader<'_>, addr: Addr) -> Read<Fields> {
     let name = pointer(t.name);
     let name = match reader.kind_of(name)? {
         // 3.12+: `Task-7` is kept as 7 until someone asks.
-        Kind::Int => reader.intern(&format!("Task-{}", reader.int(name)?)),
+        Kind::Int => format!("Task-{}", reader.int(name)?).into(),
         _ => reader.fresh_text(name)?,
     };
     let asked = number(t.must_cancel.0).cast_unsigned() & u32::from(t.must_cancel.1) != 0;

@@ -14,14 +14,18 @@ use crate::cpython::object::{Read, Torn};
 use crate::cpython::runtime::{self, Interpreter, Stack, ThreadState};
 use crate::memory::addr::Addr;
 use crate::memory::pages::{Footprint, Trace};
+use crate::process::pause::Paused;
 use async_trace_core::snapshot::{ProblemCode, TaskState};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::mem::{replace, take};
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 /// How often a list that changes under our eyes, or a task that does, is read again.
 const MAX_LISTS: u32 = 16;
-const MAX_TRIES: u32 = 12;
+const MAX_TRIES: u32 = 40;
+/// How long the target is stopped again for those that never stand still.
+const SECOND_PAUSE: Duration = Duration::from_millis(2);
 
 /// One task, with what tells whether it was whole.
 struct Attempt {
@@ -97,11 +101,12 @@ pub(crate) fn read_tasks(
         for index in suspects {
             match settled(session, attempts[index].addr, &mut chain, walked) {
                 Some(again) => attempts[index] = again,
-                None => {
-                    attempts[index].task = Err(Torn("it changed each time it was read"));
-                    lost.push(attempts[index].addr);
-                }
+                None => lost.push(index),
             }
+        }
+        read_paused(session, &mut lost, &mut attempts, &mut chain, walked);
+        for index in &lost {
+            attempts[*index].task = Err(Torn("it changed each time it was read"));
         }
         // Of those that were never whole, some have ended meanwhile: they are no problem.
         if !lost.is_empty() {
@@ -155,6 +160,8 @@ impl Scouted {
     fn scout(&mut self, session: &Session<'_>, tasks: &[Addr], chain: &mut Chain, walked: &mut Walked) {
         let mem = session.reader.mem;
         mem.note_footprints(true);
+        walked.tasks.reserve(tasks.len());
+        self.grounds.reserve(tasks.len());
         for addr in tasks {
             let (ties, asked) = (walked.ties, walked.resources.asked.len());
             let begin = mem.begin_footprint();
@@ -181,14 +188,15 @@ impl Scouted {
         walked.index = tasks.iter().enumerate().map(|(index, task)| (task.addr, index)).collect();
         walked.tasks = tasks;
         found.tasks.retain(|addr| !walked.index.contains_key(addr));
+        *self = Self::default();
     }
 
-    fn is_same(&self, session: &Session<'_>, task: &Task, ground: &Ground, walked: &mut Walked) -> bool {
+    fn is_same(&mut self, session: &Session<'_>, task: &Task, ground: &Ground, walked: &mut Walked) -> bool {
         let reader = session.reader;
         let asked = self.asked.get(ground.asked.clone()).unwrap_or_default();
         if !reader.mem.is_unchanged(&ground.footprint)
             || walked.threads.iter().any(|thread| thread.running_task == Some(task.addr))
-            || !asked.iter().all(|addr| walked.resources.adopt(reader, &self.resources, *addr))
+            || !asked.iter().all(|addr| walked.resources.adopt(reader, &mut self.resources, *addr))
         {
             return false;
         }
@@ -257,6 +265,38 @@ fn attempt(
     let problems = replace(&mut walked.problems, before);
     let trace = if traced { mem.end_trace() } else { Trace::default() };
     Attempt { addr, task, problems, trace, late: mem.late() != late }
+}
+
+/// Reads those tasks that never stand still while the target does, for a short time, if it may be stopped.
+fn read_paused(
+    session: &Session<'_>,
+    lost: &mut Vec<usize>,
+    attempts: &mut [Attempt],
+    chain: &mut Chain,
+    walked: &mut Walked,
+) {
+    let Some(pid) = session.may_pause.get().filter(|_| !lost.is_empty()) else { return };
+    let until = Instant::now() + SECOND_PAUSE;
+    let Ok(paused) = Paused::begin(pid, until) else { return };
+    if paused.unstopped().is_empty() {
+        lost.retain(|index| {
+            if Instant::now() >= until {
+                return true;
+            }
+            let addr = attempts[*index].addr;
+            session.reader.mem.expire(&attempts[*index].trace);
+            let first = attempt(session, addr, chain, true, walked);
+            // It may lead elsewhere by now: what it led to then was read before.
+            session.reader.mem.expire(&first.trace);
+            let again = attempt(session, addr, chain, true, walked);
+            let whole = again.task.is_ok();
+            if whole {
+                attempts[*index] = again;
+            }
+            !whole
+        });
+    }
+    session.paused_again.set(session.paused_again.get() + paused.release());
 }
 
 /// Reads one task until it is whole.

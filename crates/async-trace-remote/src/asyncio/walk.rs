@@ -19,6 +19,7 @@ use async_trace_core::text::Text;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is the same for every pass over one target.
 pub(crate) struct Session<'t> {
@@ -36,6 +37,9 @@ pub(crate) struct Session<'t> {
     pub names: RefCell<FxHashMap<(Addr, u32), Option<Text>>>,
     /// What the first pass has found, for the passes after it.
     pub scouted: RefCell<Scouted>,
+    /// The process, where it may be stopped, and how long that was done beside the pause for copying.
+    pub may_pause: Cell<Option<u32>>,
+    pub paused_again: Cell<Duration>,
     /// Called between tasks: time to look at the clock.
     pub tick: RefCell<Box<dyn FnMut() + 't>>,
 }
