@@ -29,7 +29,7 @@ const STRIP: usize = 16;
 /// So many pages that need not be copied anew are copied with their neighbours: a piece more costs as much.
 const GAP: usize = 4;
 /// How many pages are copied between two looks at the clock.
-const BATCH: usize = 256;
+const BATCH: usize = 64;
 /// How many pages are known without looking them up.
 const NEAR: usize = 32;
 
