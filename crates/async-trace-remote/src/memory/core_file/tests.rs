@@ -203,7 +203,7 @@ fn says_what_is_wrong_with_other_files() {
             .to_owned()
     };
     assert_eq!(reason(b""), "it is empty");
-    assert_eq!(reason(b"hello"), "it is not a core file");
+    assert_eq!(reason(b"hello"), "it is not a core file or image");
     assert_eq!(reason(b"\x28\xb5\x2f\xfd..."), "unpack it with `zstd -d` first");
     assert_eq!(reason(b"\x7fELF"), "it is not of a 64-bit process, or damaged");
     let program = fs::read("/proc/self/exe").expect("this program");
