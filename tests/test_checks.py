@@ -13,7 +13,7 @@ from test_examples import EXAMPLES, NAMES, SINCE, start
 
 # The checks that must speak, and a line of the program that the first of them must name.
 SICK = {
-    "blocked_loop_cpu": (["blocked-loop"], "return count_primes(limit)"),
+    "blocked_loop_cpu": (["blocked-loop"], "return ADDRESS.fullmatch(address)"),
     "blocked_loop_sleep": (["blocked-loop"], "time.sleep(110)"),
     "blocked_loop_socket": (["blocked-loop"], "self.socket.recv(64)"),
     "cancel_swallowed": (["swallowed-cancel"], "await asyncio.shield(answer)"),

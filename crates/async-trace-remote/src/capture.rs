@@ -189,9 +189,9 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
         };
         let since = paused.since();
         session.now.set(monotonic());
-        // Copying comes first; some of what time is left may be spent on what the copy turns out to lack.
+        // Copying comes first; what time is left may be spent on what the copy turns out to lack.
         let stale = pages.refresh(Some(since + budget * 7 / 8));
-        let until = Instant::now() + budget / 8;
+        let until = since + budget;
         pages.thaw();
         let unstopped = paused.unstopped().len();
         if stale > 0 {

@@ -82,6 +82,14 @@ impl Chain {
             match kind {
                 Kind::Coroutine | Kind::Generator | Kind::AsyncGenerator => {
                     let (state, frame) = generator::state(reader, at)?;
+                    // What a suspended frame awaits is suspended too: it runs, begins and ends only while the
+                    // frame that awaits it runs.
+                    if !self.nodes.is_empty() && matches!(state, State::Created | State::Done) {
+                        return Err(Torn("it moved while it was read"));
+                    }
+                    if state == State::Suspended && kind == Kind::Coroutine {
+                        return Err(Torn("a coroutine that is suspended at nothing"));
+                    }
                     let Some(frame) = frame else { return Ok(End::Done) };
                     if state == State::Running {
                         return self.running(reader, places, at, frame, stacks);

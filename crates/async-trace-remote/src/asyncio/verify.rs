@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// How often a list that changes under our eyes, or a task that does, is read again.
 const MAX_LISTS: u32 = 16;
 const MAX_TRIES: u32 = 40;
-/// How long the target is stopped again for those that never stand still.
+/// How long the target is stopped again for tasks that were not whole.
 const SECOND_PAUSE: Duration = Duration::from_millis(2);
 
 /// One task, with what tells whether it was whole.
@@ -69,7 +69,6 @@ pub(crate) fn read_tasks(
     check: Check,
     walked: &mut Walked,
 ) {
-    let mem = session.reader.mem;
     let mut found = find_tasks(session, interpreter, threads, asyncio, check, MAX_LISTS);
     for torn in &found.torn {
         walked.problems.note(ProblemCode::TaskListTorn, *torn, None);
@@ -84,30 +83,29 @@ pub(crate) fn read_tasks(
     }
     let mut attempts = Vec::with_capacity(found.tasks.len());
     for addr in found.tasks {
-        attempts.push(attempt(session, addr, &mut chain, check == Check::All, walked));
+        attempts.push(attempt(session, addr, &mut chain, false, walked));
         session.tick.borrow_mut()();
     }
     let suspects: Vec<usize> = match check {
         Check::Nothing => return,
         Check::Late => (0..attempts.len()).filter(|i| attempts[*i].late).collect(),
-        Check::All => {
-            let changes = mem.compare(attempts.iter().map(|attempt| &attempt.trace));
-            let is_suspect = |a: &Attempt| a.task.is_err() || changes.touches(&a.trace);
-            (0..attempts.len()).filter(|i| is_suspect(&attempts[*i])).collect()
-        }
+        // They moved between two looks, and are likely to do so again: none is taken for whole in passing.
+        Check::All => (0..attempts.len()).collect(),
     };
     if !suspects.is_empty() {
-        let mut lost = Vec::new();
-        for index in suspects {
-            match settled(session, attempts[index].addr, &mut chain, walked) {
-                Some(again) => attempts[index] = again,
-                None => lost.push(index),
-            }
-        }
+        // Comparing may not notice what was changed and changed back meanwhile. Stopping is surer.
+        let mut lost = suspects;
         read_paused(session, &mut lost, &mut attempts, &mut chain, walked);
-        for index in &lost {
-            attempts[*index].task = Err(Torn("it changed each time it was read"));
-        }
+        lost.retain(|index| match settled(session, attempts[*index].addr, &mut chain, walked) {
+            Some(again) => {
+                attempts[*index] = again;
+                false
+            }
+            None => {
+                attempts[*index].task = Err(Torn("it changed each time it was read"));
+                true
+            }
+        });
         // Of those that were never whole, some have ended meanwhile: they are no problem.
         if !lost.is_empty() {
             let still = find_tasks(session, interpreter, threads, asyncio, Check::All, 1);
@@ -267,7 +265,7 @@ fn attempt(
     Attempt { addr, task, problems, trace, late: mem.late() != late }
 }
 
-/// Reads those tasks that never stand still while the target does, for a short time, if it may be stopped.
+/// Reads such tasks while the target stands still for another short time, if it may be stopped.
 fn read_paused(
     session: &Session<'_>,
     lost: &mut Vec<usize>,
@@ -283,17 +281,13 @@ fn read_paused(
             if Instant::now() >= until {
                 return true;
             }
-            let addr = attempts[*index].addr;
-            session.reader.mem.expire(&attempts[*index].trace);
-            let first = attempt(session, addr, chain, true, walked);
-            // It may lead elsewhere by now: what it led to then was read before.
-            session.reader.mem.expire(&first.trace);
-            let again = attempt(session, addr, chain, true, walked);
-            let whole = again.task.is_ok();
-            if whole {
-                attempts[*index] = again;
+            match settled(session, attempts[*index].addr, chain, walked) {
+                Some(again) => {
+                    attempts[*index] = again;
+                    false
+                }
+                None => true,
             }
-            !whole
         });
     }
     session.paused_again.set(session.paused_again.get() + paused.release());
@@ -306,7 +300,9 @@ fn settled(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Wa
     for _ in 0..MAX_TRIES {
         mem.expire(&trace);
         let again = attempt(session, addr, chain, true, walked);
-        if again.task.is_ok() && again.problems.list.is_empty() && !mem.changed(&again.trace) {
+        // Twice: what goes back and forth may look the same once.
+        let is_same = || !mem.changed(&again.trace);
+        if again.task.is_ok() && again.problems.list.is_empty() && is_same() && is_same() {
             return Some(again);
         }
         trace = again.trace;

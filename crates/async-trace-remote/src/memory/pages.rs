@@ -235,6 +235,12 @@ impl Pages {
         Ok(slot)
     }
 
+    /// What is copied when the copy is frozen is good for what never changes only; anything else is copied
+    /// once more, and counted as late.
+    fn new_flags(&self) -> u8 {
+        if self.frozen.get() { STALE } else { 0 }
+    }
+
     /// Copies one page anew.
     fn copy_again(&self, store: &mut Store, slot: u32) -> Result<(), Unreadable> {
         if self.frozen.get() {
@@ -259,9 +265,6 @@ impl Pages {
         if store.pages.len() >= self.max_pages {
             return Err(Unreadable);
         }
-        if self.frozen.get() {
-            self.late.set(self.late.get() + 1);
-        }
         let misses = store.misses.entry(page / REGION_PAGES).or_default();
         *misses = misses.saturating_add(1);
         if *misses == MISSES && store.pages.len() + 2 * REGION_PAGES as usize <= self.max_pages {
@@ -282,7 +285,7 @@ impl Pages {
         let first = u32::try_from(slot).map_err(|_| Unreadable)?;
         for (page, slot) in (page..).zip(first..).take(whole) {
             store.pages.push(page);
-            store.flags.push(0);
+            store.flags.push(self.new_flags());
             store.slots.insert(page, slot);
         }
         Ok(first)
@@ -310,7 +313,7 @@ impl Pages {
                 self.bytes_read.set(self.bytes_read.get() + PAGE);
             }
             store.pages.push(if taken { page } else { GONE });
-            store.flags.push(0);
+            store.flags.push(self.new_flags());
         }
     }
 
@@ -477,32 +480,28 @@ impl Pages {
 
     /// Whether the target has changed what a trace holds since it was copied (or has unmapped it).
     pub(crate) fn changed(&self, trace: &Trace) -> bool {
-        self.compare([trace]).touches(trace)
-    }
-
-    /// What the target has changed meanwhile of the pages that some traces hold.
-    pub(crate) fn compare<'t>(&self, traces: impl IntoIterator<Item = &'t Trace>) -> Changes<'_> {
-        let mut pages: Vec<u64> = traces.into_iter().flat_map(Trace::pages).collect();
-        pages.sort_unstable();
+        let mut pages: Vec<u64> = trace.pages().collect();
         pages.dedup();
         let store = self.store.borrow();
-        let mut fresh = FxHashMap::default();
-        let mut buf = vec![0; pages.len().min(BATCH) * PAGE_LEN];
-        for batch in pages.chunks(BATCH) {
-            let mut pieces: Vec<_> = buf
-                .chunks_exact_mut(PAGE_LEN)
-                .zip(batch)
-                .map(|(buf, page)| Piece { addr: page.wrapping_mul(PAGE), buf, whole: false })
-                .collect();
-            self.memory.read_many(&mut pieces);
-            for (piece, page) in pieces.iter().zip(batch) {
-                let known = store.slots.get(page).and_then(|slot| store.bytes(*slot as usize));
-                if !piece.whole || known != Some(&*piece.buf) {
-                    fresh.insert(*page, piece.whole.then(|| Box::from(&*piece.buf)));
+        let mut fresh = vec![0; pages.len() * PAGE_LEN];
+        let mut pieces: Vec<_> = fresh
+            .chunks_exact_mut(PAGE_LEN)
+            .zip(&pages)
+            .map(|(buf, page)| Piece { addr: page.wrapping_mul(PAGE), buf, whole: false })
+            .collect();
+        self.memory.read_many(&mut pieces);
+        let is_same = |addr: Addr, len: usize| {
+            let (page, offset) = (addr.0 / PAGE, usize::try_from(addr.0 % PAGE).unwrap_or(0));
+            let piece = pages.binary_search(&page).ok().and_then(|at| pieces.get(at));
+            let known = store.slots.get(&page).and_then(|slot| store.bytes(*slot as usize));
+            match (piece, known) {
+                (Some(piece), Some(known)) if piece.whole => {
+                    piece.buf.get(offset..offset + len) == known.get(offset..offset + len)
                 }
+                _ => false,
             }
-        }
-        Changes { pages: self, fresh }
+        };
+        !trace.parts().all(|(addr, len)| is_same(addr, len))
     }
 
     /// From now on the target runs: what is copied from here on is of a later moment, and counted.
@@ -537,44 +536,20 @@ pub(crate) struct Trace(Box<[(Addr, u32)]>);
 
 impl Trace {
     fn pages(&self) -> impl Iterator<Item = u64> {
-        let ends = |(addr, len): &(Addr, u32)| {
-            let last = addr.0.saturating_add(u64::from(*len).saturating_sub(1));
-            addr.0 / PAGE..=last / PAGE
-        };
-        self.0.iter().flat_map(ends)
-    }
-}
-
-/// The pages that are not what they were.
-pub(crate) struct Changes<'a> {
-    pages: &'a Pages,
-    /// What they hold now; nothing where they are gone.
-    fresh: FxHashMap<u64, Option<Box<[u8]>>>,
-}
-
-impl Changes<'_> {
-    /// Whether what a trace holds has changed, and not only what lies beside it.
-    pub(crate) fn touches(&self, trace: &Trace) -> bool {
-        !self.fresh.is_empty() && trace.0.iter().any(|(addr, len)| self.within(*addr, *len as usize))
+        self.parts().map(|(addr, _)| addr.0 / PAGE)
     }
 
-    fn within(&self, addr: Addr, len: usize) -> bool {
-        let store = self.pages.store.borrow();
-        let mut at = addr.0;
-        let end = addr.0.saturating_add(len as u64);
-        while at < end {
-            let (page, offset) = (at / PAGE, usize::try_from(at % PAGE).unwrap_or(0));
-            let here = usize::try_from(end - at).unwrap_or(PAGE_LEN).min(PAGE_LEN - offset);
-            if let Some(fresh) = self.fresh.get(&page) {
-                let known = store.slots.get(&page).and_then(|slot| store.bytes(*slot as usize));
-                let known = known.and_then(|bytes| bytes.get(offset..offset + here));
-                let now = fresh.as_ref().and_then(|bytes| bytes.get(offset..offset + here));
-                if known.is_none() || known != now {
-                    return true;
-                }
-            }
-            at += here as u64;
-        }
-        false
+    /// What was read, cut where pages end.
+    fn parts(&self) -> impl Iterator<Item = (Addr, usize)> {
+        self.0.iter().flat_map(|(addr, len)| {
+            let end = addr.0.saturating_add(u64::from(*len));
+            let mut at = addr.0;
+            std::iter::from_fn(move || {
+                let here = end.min((at / PAGE + 1).saturating_mul(PAGE)).saturating_sub(at);
+                let part = (Addr(at), usize::try_from(here).unwrap_or(0));
+                at += here;
+                (here > 0).then_some(part)
+            })
+        })
     }
 }
