@@ -204,9 +204,8 @@ fn root_frame(reader: &Reader<'_>, task: Addr) -> Read<Addr> {
 }
 
 impl With {
-    /// The line of the `with` statement: that of its handler's `WITH_EXCEPT_START`.
+    /// The line of the `with` statement.
     pub(crate) fn line(&self, reader: &Reader<'_>, frame: &PyFrame) -> Option<u32> {
-        let line = frame.code.position(reader, i32::try_from(self.handler).ok()?).line;
-        Some(line).filter(|line| *line > 0)
+        frame.code.with_line(reader, self.handler).ok().filter(|line| *line > 0)
     }
 }

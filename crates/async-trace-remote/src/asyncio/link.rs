@@ -23,7 +23,10 @@ pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
             On::AsCompleted(queue) => {
                 let fills = walked.fills.get(queue).map_or(&[][..], Vec::as_slice);
                 let affordable = session.reader.spend(fills.len() as u64);
-                let pending = affordable.map_or_else(|_| Vec::new(), |()| fills.to_vec());
+                let mut pending = affordable.map_or_else(|_| Vec::new(), |()| fills.to_vec());
+                // A task that was read more than once has said it each time.
+                let mut seen = FxHashSet::default();
+                pending.retain(|task| seen.insert(*task));
                 wait.on = On::Tasks { pending, done: 0, any: Some(true) };
             }
             // A shielded task is waited for through a future of its own.

@@ -18,6 +18,8 @@ const MAX_BLOCKS: usize = 64;
 /// `CO_FAST_CELL` and `CO_FAST_FREE`, Include/internal/pycore_code.h.
 const CELL: u8 = 0x40;
 const FREE: u8 = 0x80;
+/// 3.9, 3.10.
+const EXTENDED_ARG: u8 = 144;
 
 /// A code object. It never changes, so it is read once.
 pub(crate) struct Code {
@@ -235,6 +237,30 @@ impl Code {
         let out: Rc<[_]> = out.into();
         self.active.borrow_mut().insert(lasti, out.clone());
         Ok(out)
+    }
+
+    /// The line of the `with` statement whose handler is at this index; 0 where it is not known.
+    pub(crate) fn with_line(&self, reader: &Reader<'_>, handler: u32) -> Read<u32> {
+        let Blocks::Stack { setup_with, jump_unit, .. } = reader.layout.code.blocks else {
+            // The compiler gives the handler the line of the statement.
+            return Ok(i32::try_from(handler).map_or(0, |handler| self.position(reader, handler).line));
+        };
+        // 3.9 gives it the line before it. The instruction that has set up the block leads to it.
+        let _constant = reader.mem.constant();
+        let mut argument = 0_u32;
+        for at in (0..handler).step_by(2) {
+            let index = i32::try_from(at).map_err(|_| Torn("code without an end"))?;
+            let [opcode, low] = self.unit(reader, index)?;
+            argument = argument << 8 | u32::from(low);
+            if opcode == EXTENDED_ARG {
+                continue;
+            }
+            if setup_with.contains(&opcode) && at + 2 + argument.saturating_mul(jump_unit) == handler {
+                return Ok(self.position(reader, index).line);
+            }
+            argument = 0;
+        }
+        Ok(0)
     }
 
     /// Whether the handler at this index is that of a `with` block.

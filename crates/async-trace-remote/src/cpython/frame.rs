@@ -164,7 +164,7 @@ impl Frame {
     pub(crate) fn withs(&self, reader: &Reader<'_>) -> Read<Vec<With>> {
         let mut out = Vec::new();
         match (reader.layout.code.blocks, reader.layout.frames.blocks) {
-            (Blocks::Stack { setup_finally }, Some((count, stack))) => {
+            (Blocks::Stack { setup_finally, .. }, Some((count, stack))) => {
                 // PyTryBlock {type, handler, level}, Include/cpython/frameobject.h; CO_MAXBLOCKS is 20.
                 let count = reader.u32(self.addr + count)?.min(20);
                 for i in 0..u64::from(count) {

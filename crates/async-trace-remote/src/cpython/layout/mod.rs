@@ -274,8 +274,9 @@ pub(crate) enum Bytecode {
 /// How a frame's active blocks are known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Blocks {
-    /// 3.9, 3.10: a block stack in the frame; `SETUP_FINALLY`'s number.
-    Stack { setup_finally: i32 },
+    /// 3.9, 3.10: a block stack in the frame; `SETUP_FINALLY`'s number, those of `SETUP_WITH` and
+    /// `SETUP_ASYNC_WITH`, and how many bytes one of their argument is.
+    Stack { setup_finally: i32, setup_with: [u8; 2], jump_unit: u32 },
     /// 3.11+: Objects/exception_handling_notes.txt.
     Table { exceptiontable: u64 },
 }

@@ -48,7 +48,7 @@ pub(super) const LAYOUT: Layout = Layout {
         linetable: 120,
         lines: LineTable::Lnotab,
         bytecode: Bytecode::Bytes(48),
-        blocks: Blocks::Stack { setup_finally: 122 },
+        blocks: Blocks::Stack { setup_finally: 122, setup_with: [143, 154], jump_unit: 1 },
         with_except_start: 49,
         push_exc_info: None,
         min_instrumented: 255,
