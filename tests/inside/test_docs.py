@@ -14,6 +14,7 @@ PROGRAM = re.compile(r"<!-- program: (?P<command>.+?) -->\n```python\n(?P<source
 CHANGING = [
     (re.compile(r"\d+(\.\d+)?(?= (ms|s)\b)"), "#"),
     (re.compile(r'"(time|pid)": [\d.]+'), r'"\1": #'),
+    (re.compile(r"\b0x[0-9a-f]+"), "0x#"),
 ]
 
 

@@ -6,7 +6,9 @@ use crate::diff::own_frame;
 use crate::finding::{Evidence, Finding, Role, Severity};
 use crate::frame::Frame;
 use crate::graph::Node;
-use crate::snapshot::{Holder, Id, Resource, ResourceKind, Target, Task, TaskState, Thread, Verb, WaitsFor};
+use crate::snapshot::{
+    Hold, Holder, Id, Resource, ResourceKind, Target, Task, TaskState, Thread, Verb, WaitsFor,
+};
 use rustc_hash::FxHashMap;
 use std::borrow::Cow;
 
@@ -89,6 +91,13 @@ impl<'a> Actor<'a> {
         match self {
             Self::Task(_, task) => task.waits_for.as_ref(),
             Self::Thread(thread) => thread.waits_for.as_ref(),
+        }
+    }
+
+    fn holds(self) -> &'a [Hold] {
+        match self {
+            Self::Task(_, task) => &task.holds,
+            Self::Thread(thread) => &thread.holds,
         }
     }
 
@@ -257,14 +266,48 @@ impl<'a, 's> Circle<'a, 's> {
         })
     }
 
-    fn words_for(&self, resource: &Resource) -> String {
-        let words = words::resource(resource, self.name_of(resource));
-        let is_same = |other: &&&Resource| words::resource(other, self.name_of(other)) == words;
-        // Where several have one name, only the address tells them apart.
-        if self.resources.len() <= 64 && self.resources.iter().filter(is_same).count() > 1 {
-            return format!("{words} {}", resource.id);
+    /// The resource that a member waits for.
+    fn waited_for(&self, actor: Actor<'_>) -> Option<&'a Resource> {
+        let place = crate::graph::acquired(&self.scene.index, actor.waits_for()?)?;
+        Some(&self.scene.now.resources[place as usize])
+    }
+
+    /// What a member's own lines call a resource that it waits for or holds.
+    fn called_by(&self, actor: Actor<'a>, resource: &Resource) -> Option<&'a str> {
+        if let Some(waits) = actor.waits_for()
+            && waits.within.is_none()
+            && self.waited_for(actor).is_some_and(|it| it.id == resource.id)
+        {
+            return waits.name.as_deref();
         }
-        words
+        actor.holds().iter().find(|hold| hold.resource == resource.id)?.name.as_deref()
+    }
+
+    fn words_for(&self, resource: &Resource) -> String {
+        words::resource(resource, self.name_of(resource))
+    }
+
+    /// A resource as a member of the ring calls it. Where one name is of several, or one has several names,
+    /// only the address tells which is which.
+    fn words_of(&self, actor: Actor<'a>, resource: &Resource) -> String {
+        let words = words::resource(resource, self.called_by(actor, resource).or(self.name_of(resource)));
+        if self.is_confusing() { format!("{words} {}", resource.id) } else { words }
+    }
+
+    /// Whether names do not tell the resources of the ring apart.
+    fn is_confusing(&self) -> bool {
+        if !self.is_ring || self.resources.len() < 2 || self.actors.len() > 3 {
+            return false;
+        }
+        let mut names: Vec<(Id, String)> = Vec::new();
+        for actor in &self.actors {
+            let held = self.held_by(*actor).map(|(resource, _)| resource);
+            for resource in held.chain(self.waited_for(*actor)) {
+                let name = self.called_by(*actor, resource).or(self.name_of(resource));
+                names.push((resource.id, words::resource(resource, name)));
+            }
+        }
+        names.iter().any(|(id, name)| names.iter().any(|(other, its)| (id == other) != (name == its)))
     }
 
     fn who(&self, actor: Actor<'_>) -> String {
@@ -297,11 +340,11 @@ impl<'a, 's> Circle<'a, 's> {
             && (task.state != TaskState::Waiting || !task.waits_for.as_ref().is_some_and(waits_inside))
     }
 
-    fn waiting(&self, actor: Actor<'_>) -> String {
+    fn waiting(&self, actor: Actor<'a>) -> String {
         let what = self.scene.wait(actor.waits_for());
-        let what = match actor.waits_for().and_then(|w| crate::graph::acquired(&self.scene.index, w)) {
-            Some(place) if !what.starts_with("waits in ") => {
-                format!("waits for {}", self.words_for(&self.scene.now.resources[place as usize]))
+        let what = match self.waited_for(actor) {
+            Some(resource) if !what.starts_with("waits in ") => {
+                format!("waits for {}", self.words_of(actor, resource))
             }
             _ => what,
         };
@@ -376,8 +419,9 @@ impl<'a, 's> Circle<'a, 's> {
     }
 
     /// One member of a short ring: what it holds and what it waits for.
-    fn part(&self, actor: Actor<'_>) -> String {
-        let held: Vec<String> = self.held_by(actor).map(|(resource, _)| self.words_for(resource)).collect();
+    fn part(&self, actor: Actor<'a>) -> String {
+        let held: Vec<String> =
+            self.held_by(actor).map(|(resource, _)| self.words_of(actor, resource)).collect();
         let who = self.who(actor);
         if self.needs_its_loop(actor) {
             let held =
@@ -410,7 +454,8 @@ impl<'a, 's> Circle<'a, 's> {
             }
             let begin = out.len();
             for (resource, holder) in self.held_by(*actor) {
-                let mut line = self.scene.holds_evidence(resource, holder, self.name_of(resource));
+                let name = self.called_by(*actor, resource).or(self.name_of(resource));
+                let mut line = self.scene.holds_evidence(resource, holder, name);
                 if let Actor::Thread(thread) = actor {
                     line.thread = Some(words::thread_ref(thread));
                 }

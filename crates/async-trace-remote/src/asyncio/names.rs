@@ -18,12 +18,35 @@ const MAX_LOOKS: usize = 400;
 /// The name by which the frame at `index` calls `object`.
 pub(crate) fn of(session: &Session<'_>, object: Addr, nodes: &[Node], index: usize) -> Option<Text> {
     let node = nodes.get(index)?;
-    if let Some(known) = session.names.borrow().get(&(object, node.place)) {
-        return known.clone();
+    let frame = node.frame.as_ref()?;
+    // What another frame at this line calls it is likely its name here too. But it may not be: what is the
+    // `source` of one transfer is the `target` of another.
+    let known = session.names.borrow().get(&(object, node.place)).cloned();
+    if let Some(known) = known {
+        match known {
+            None => return None,
+            Some(name) if is_called(session.reader, frame, &name, object) == Ok(true) => return Some(name),
+            Some(_) => {}
+        }
     }
-    let found = node.frame.as_ref().and_then(|frame| search(session.reader, frame, object).ok().flatten());
+    let found = search(session.reader, frame, object).ok().flatten();
     session.names.borrow_mut().insert((object, node.place), found.clone());
     found
+}
+
+/// Whether a frame calls an object by this name.
+fn is_called(reader: &Reader<'_>, frame: &PyFrame, name: &str, object: Addr) -> Read<bool> {
+    let mut parts = name.split('.');
+    let first = parts.next().unwrap_or_default();
+    let mut at = match frame.local(reader, first)? {
+        Some(value) => Some(value),
+        None => reader.dict_get(frame.globals(reader)?, first)?,
+    };
+    for part in parts {
+        let Some(owner) = at else { return Ok(false) };
+        at = reader.attrs(owner)?.into_iter().find(|(name, _)| &**name == part).map(|(_, value)| value);
+    }
+    Ok(at == Some(object))
 }
 
 fn search(reader: &Reader<'_>, frame: &PyFrame, object: Addr) -> Read<Option<Text>> {

@@ -113,15 +113,15 @@ fn a_ring_of_five() {
     }
     assert_snapshot!(at_once(&text), @"
     0 deadlock (error, proven): 5 tasks or threads wait for each other in a circle: task eater-0, task eater-1, task eater-2, task eater-3 and 1 more
-      holds task eater-0 eat table.py:9: holds Lock `right`, taken at line 8
+      holds task eater-0 eat table.py:9: holds Lock `left`, taken at line 8
       waits task eater-0 eat table.py:9: waits for Lock `right`
-      holds task eater-1 eat table.py:9: holds Lock `right`, taken at line 8
+      holds task eater-1 eat table.py:9: holds Lock `left`, taken at line 8
       waits task eater-1 eat table.py:9: waits for Lock `right`
-      holds task eater-2 eat table.py:9: holds Lock `right`, taken at line 8
+      holds task eater-2 eat table.py:9: holds Lock `left`, taken at line 8
       waits task eater-2 eat table.py:9: waits for Lock `right`
-      holds task eater-3 eat table.py:9: holds Lock `right`, taken at line 8
+      holds task eater-3 eat table.py:9: holds Lock `left`, taken at line 8
       waits task eater-3 eat table.py:9: waits for Lock `right`
-      holds task eater-4 eat table.py:9: holds Lock `right`, taken at line 8
+      holds task eater-4 eat table.py:9: holds Lock `left`, taken at line 8
       waits task eater-4 eat table.py:9: waits for Lock `right`
       try take these locks in the same order everywhere, or replace them by one
     ");
