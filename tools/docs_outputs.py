@@ -19,6 +19,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +44,8 @@ def settle(target):
         return sleeping or cpu_ticks(target.pid) >= burnt + 3
 
     wait_until(stuck, "the loop is blocked")
+    # For a while, as when somebody has noticed it.
+    time.sleep(2)
 
 
 def output(marker, python):
