@@ -182,7 +182,7 @@ CHECKS = {
 }
 
 
-# What a dump does not show yet: coroutines that never became a task, and connections whose peer is gone.
+# What a dump does not show yet: where a coroutine was made that never ran, and connections whose peer is gone.
 NOT_YET = {"coroutine-never-awaited", "task-leak"}
 
 

@@ -923,6 +923,8 @@ pub enum ProblemCode {
     LoopUnreadable,
     /// A lock, queue or other resource could not be read.
     ResourceUnreadable,
+    /// The search for coroutines that were never started ended early.
+    HeapTorn,
     /// The pause's budget ran out; the rest was read while the target ran.
     PauseBudget,
     /// The target could not be paused; it was read while it ran.

@@ -9,8 +9,8 @@ mod noise;
 
 use crate::Options;
 use crate::assemble;
-use crate::asyncio::Places;
 use crate::asyncio::walk::{self, Check, Session, Walked};
+use crate::asyncio::{Places, heap};
 use crate::cpython::layout::{self, Layout};
 use crate::cpython::locate::Located;
 use crate::cpython::object::Reader;
@@ -98,7 +98,8 @@ fn snapshot(
         paused_again: Cell::default(),
         tick: RefCell::new(Box::new(|| {})),
     };
-    let pass = read(&session)?;
+    let mut pass = read(&session)?;
+    let coroutines = if options.heap { heap::unstarted(&session, &mut pass.walked) } else { Vec::new() };
     if target.source == Source::Live && target.os_threads.is_empty() {
         target.os_threads = process::threads::list(pid).unwrap_or_default();
     }
@@ -114,7 +115,8 @@ fn snapshot(
         started,
         options,
     };
-    let snapshot = assemble::snapshot(&session, pass, &mut facts);
+    let mut snapshot = assemble::snapshot(&session, pass, &mut facts);
+    snapshot.coroutines = coroutines;
     let moment = session.now.get();
     target.now = moment;
     Ok(snapshot)

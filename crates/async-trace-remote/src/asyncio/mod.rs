@@ -11,6 +11,7 @@ mod describe;
 mod event_loop;
 mod executor;
 mod find;
+pub(crate) mod heap;
 mod hold;
 mod hook;
 mod io;

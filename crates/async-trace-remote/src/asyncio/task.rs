@@ -293,6 +293,14 @@ fn debug_mode(session: &Session<'_>, summary: Addr) -> Read<Option<Creation>> {
     Ok(Some(Creation { stack: stack.into(), kept_by: CreationSource::DebugMode, task: None }))
 }
 
+/// The coroutine of a task.
+pub(crate) fn coroutine(reader: &Reader<'_>, task: Addr) -> Read<Addr> {
+    match reader.kind_of(task)? {
+        Kind::Task => reader.ptr(task + reader.layout.task.coro),
+        _ => reader.need(task, "_coro"),
+    }
+}
+
 /// Reads a chain again, for those that need its frames after the pass over all tasks.
 pub(crate) fn nodes(
     session: &Session<'_>,
@@ -301,10 +309,7 @@ pub(crate) fn nodes(
     walked: &Walked,
 ) -> Read<Vec<Node>> {
     let reader = session.reader;
-    let coroutine = match reader.kind_of(task)? {
-        Kind::Task => reader.ptr(task + reader.layout.task.coro)?,
-        _ => reader.need(task, "_coro")?,
-    };
+    let coroutine = coroutine(reader, task)?;
     chain.read(reader, &session.places, coroutine, &|frame| executing(reader, &walked.threads, frame));
     Ok(std::mem::take(&mut chain.nodes))
 }

@@ -174,6 +174,7 @@ impl Problems {
             ProblemCode::StackTorn => "a thread's stack ends early",
             ProblemCode::LoopUnreadable => "an event loop could not be read",
             ProblemCode::Budget => "not everything was read",
+            ProblemCode::HeapTorn => "the search for coroutines that never ran ended early",
             ProblemCode::ResourceUnreadable => "a lock, queue or the like could not be read",
             _ => "something could not be read",
         };

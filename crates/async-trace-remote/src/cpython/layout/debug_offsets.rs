@@ -15,6 +15,7 @@ pub(crate) struct DebugOffsets {
     pub interpreter_id: u64,
     pub interpreter_next: u64,
     pub threads_head: u64,
+    pub gc: u64,
     pub modules: u64,
     pub gil: u64,
     pub thread_size: u64,
@@ -48,6 +49,7 @@ impl Layout {
         set(&mut self.interpreter.id, at.interpreter_id)?;
         set(&mut self.interpreter.next, at.interpreter_next)?;
         set(&mut self.interpreter.threads_head, at.threads_head)?;
+        set(&mut self.interpreter.gc.at, at.gc)?;
         set(&mut self.interpreter.modules, at.modules)?;
         set(&mut self.thread.next, at.thread_next)?;
         set(&mut self.thread.interp, at.thread_interp)?;

@@ -75,6 +75,14 @@ pub(crate) struct Gil {
     pub last_holder: u64,
 }
 
+/// `_gc_runtime_state`, Include/internal/pycore_interp_structs.h and its forerunners: where it is in the
+/// interpreter, and where the heads of its lists are in it: the generations, and what was frozen.
+#[derive(Clone, Debug)]
+pub(crate) struct Gc {
+    pub at: u64,
+    pub lists: [u64; 4],
+}
+
 /// `PyInterpreterState`.
 #[derive(Clone, Debug)]
 pub(crate) struct Interpreter {
@@ -82,6 +90,7 @@ pub(crate) struct Interpreter {
     pub id: u64,
     pub threads_head: u64,
     pub modules: u64,
+    pub gc: Gc,
     /// 3.12+: a pointer to the interpreter's GIL.
     pub gil: Option<u64>,
     /// 3.14+: head of the list of tasks whose thread has ended.

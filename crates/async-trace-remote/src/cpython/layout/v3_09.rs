@@ -6,7 +6,15 @@ use super::*;
 pub(super) const LAYOUT: Layout = Layout {
     version: (3, 9),
     runtime: Runtime { interpreters_head: 32, gil: Some(Gil { locked: 368, last_holder: 360 }) },
-    interpreter: Interpreter { next: 0, id: 24, threads_head: 8, modules: 856, gil: None, tasks_head: None },
+    interpreter: Interpreter {
+        next: 0,
+        id: 24,
+        threads_head: 8,
+        modules: 856,
+        gc: Gc { at: 616, lists: [24, 48, 72, 104] },
+        gil: None,
+        tasks_head: None,
+    },
     thread: ThreadState {
         next: 8,
         interp: 16,

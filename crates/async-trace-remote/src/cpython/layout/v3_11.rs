@@ -6,7 +6,15 @@ use super::*;
 pub(super) const LAYOUT: Layout = Layout {
     version: (3, 11),
     runtime: Runtime { interpreters_head: 40, gil: Some(Gil { locked: 376, last_holder: 368 }) },
-    interpreter: Interpreter { next: 0, id: 48, threads_head: 16, modules: 888, gil: None, tasks_head: None },
+    interpreter: Interpreter {
+        next: 0,
+        id: 48,
+        threads_head: 16,
+        modules: 888,
+        gc: Gc { at: 648, lists: [24, 48, 72, 104] },
+        gil: None,
+        tasks_head: None,
+    },
     thread: ThreadState {
         next: 8,
         interp: 16,

@@ -11,6 +11,7 @@ pub(super) const LAYOUT: Layout = Layout {
         id: 8,
         threads_head: 72,
         modules: 944,
+        gc: Gc { at: 112, lists: [24, 48, 72, 104] },
         gil: Some(384),
         tasks_head: None,
     },
