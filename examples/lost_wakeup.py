@@ -27,7 +27,7 @@ async def main():
     waiting = threading.Event()
     threading.Thread(target=device.on_connect, args=(waiting,), name="mqtt", daemon=True).start()
     await asyncio.sleep(0)
-    asyncio.get_running_loop().call_soon(waiting.set)
+    asyncio.get_running_loop().call_soon(threading.Timer(0.3, waiting.set).start)
     await task
 
 

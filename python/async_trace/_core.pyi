@@ -7,6 +7,7 @@ from typing import Any, Callable
 from typing_extensions import TypeAlias
 
 __all__ = [
+    "_block",
     "begin_operation",
     "check",
     "collect",
@@ -41,6 +42,8 @@ _Task: TypeAlias = asyncio.Task[Any]
 # Function, file, line.
 _Place: TypeAlias = tuple[str, str, int]
 _Chain: TypeAlias = list[tuple[CodeType, int]]
+
+_block: int
 
 def begin_operation(name: str, code: CodeType, lasti: int, started_ns: int, thread: int) -> int | None: ...
 def check(seconds: float) -> tuple[str, str]: ...

@@ -134,6 +134,9 @@ impl Chain {
                     Some(next) => at = next,
                     None => return Ok(End::Object(at)),
                 },
+                Kind::None | Kind::Int | Kind::Str | Kind::Tuple | Kind::List | Kind::Dict => {
+                    return Err(Torn("an await of what cannot be awaited"));
+                }
                 _ => {
                     // An awaitable of a library: many keep the coroutine they drive under these names.
                     let of = reader.type_of(at)?;

@@ -24,8 +24,10 @@ use std::time::{Duration, Instant};
 /// How often a list that changes under our eyes, or a task that does, is read again.
 const MAX_LISTS: u32 = 16;
 const MAX_TRIES: u32 = 40;
+/// How often it has to look the same. All of it is compared within microseconds.
+const LOOKS: u32 = 4;
 /// How long the target is stopped again for tasks that were not whole.
-const SECOND_PAUSE: Duration = Duration::from_millis(2);
+const SECOND_PAUSE: Duration = Duration::from_micros(1500);
 
 /// One task, with what tells whether it was whole.
 struct Attempt {
@@ -300,9 +302,9 @@ fn settled(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Wa
     for _ in 0..MAX_TRIES {
         mem.expire(&trace);
         let again = attempt(session, addr, chain, true, walked);
-        // Twice: what goes back and forth may look the same once.
-        let is_same = || !mem.changed(&again.trace);
-        if again.task.is_ok() && again.problems.list.is_empty() && is_same() && is_same() {
+        // More than once: what goes back and forth may look the same by chance.
+        let is_same = || (0..LOOKS).all(|_| !mem.changed(&again.trace));
+        if again.task.is_ok() && again.problems.list.is_empty() && is_same() {
             return Some(again);
         }
         trace = again.trace;
