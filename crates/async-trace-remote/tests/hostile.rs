@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use async_trace_core::render::{self, Canvas};
+use async_trace_core::snapshot::ProblemCode;
 use async_trace_core::{Snapshot, checks};
 use async_trace_remote::{Error, Limits, Options, read_image};
 use nix::time::{ClockId, clock_gettime};
