@@ -211,11 +211,8 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
         let released = Rc::new(Cell::new(None));
         {
             let (paused, released) = (paused.clone(), released.clone());
-            let mut ticks = 0u32;
             *session.tick.borrow_mut() = Box::new(move || {
-                ticks += 1;
-                if ticks.is_multiple_of(16)
-                    && Instant::now() >= until
+                if Instant::now() >= until
                     && let Some(paused) = paused.borrow_mut().take()
                 {
                     pages.freeze();

@@ -182,6 +182,7 @@ impl Scouted {
         let mut grounds = take(&mut self.grounds).into_iter();
         let mut tasks = take(&mut self.tasks);
         tasks.retain(|task| {
+            session.tick.borrow_mut()();
             let Some(ground) = grounds.next().flatten() else { return false };
             found.contains(task.addr) && self.is_same(session, task, &ground, walked)
         });
