@@ -89,6 +89,8 @@ def faults(snapshot, chain):
                 found.append((name, task["state"], lines))
             elif task.get("waits_for", {}).get("target", {}).get("kind") != "resource":
                 found.append((name, task.get("waits_for")))
+        elif task["state"] == "running" and not functions:
+            pass  # its coroutine has returned, and the task is about to be done: there are no frames
         elif task["state"] != "done":
             # The running task's chain goes on into the plain functions that it has called.
             matches = re.match if task["state"] == "running" else re.fullmatch

@@ -190,6 +190,7 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
             Err(refused) => return unpaused(pid, session, Some(refused)),
         };
         let since = paused.since();
+        pages.hurry(true);
         session.now.set(monotonic());
         // Copying comes first; what time is left may be spent on what the copy turns out to lack.
         let stale = pages.refresh(Some(since + budget * 7 / 8));
@@ -200,6 +201,7 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
             // More than the budget allows: the rest is copied from the running target, and what of it
             // has changed is found out by comparing.
             let pause = paused.release();
+            pages.hurry(false);
             pages.refresh_rest();
             session.may_pause.set(Some(pid));
             let walked = walk_once(pid, session, Check::All)?;

@@ -8,7 +8,7 @@
 use super::addr::Addr;
 use super::{Memory, Piece};
 use memmap2::{Advice, MmapMut};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::array;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -54,6 +54,7 @@ pub(crate) struct Pages {
     footprint: RefCell<Vec<u32>>,
     /// Whether a miss from now on is of a later moment than the rest, and how many there were.
     frozen: Cell<bool>,
+    hurry: Cell<bool>,
     late: Cell<u64>,
     bytes_read: Cell<u64>,
     max_pages: usize,
@@ -74,8 +75,9 @@ struct Store {
     pages: Vec<u64>,
     flags: Vec<u8>,
     slabs: Vec<MmapMut>,
-    /// How often a page was missing, by region.
+    /// How often a page was missing, by region; and the regions that were copied whole.
     misses: FxHashMap<u64, u8>,
+    regions: FxHashSet<u64>,
 }
 
 const GONE: u64 = u64::MAX;
@@ -138,6 +140,7 @@ impl Pages {
             walking: Cell::new(false),
             footprint: RefCell::default(),
             frozen: Cell::new(false),
+            hurry: Cell::new(false),
             late: Cell::new(0),
             bytes_read: Cell::new(0),
             max_pages: usize::try_from(max_bytes / PAGE).unwrap_or(usize::MAX).max(64),
@@ -267,7 +270,13 @@ impl Pages {
         }
         let misses = store.misses.entry(page / REGION_PAGES).or_default();
         *misses = misses.saturating_add(1);
-        if *misses == MISSES && store.pages.len() + 2 * REGION_PAGES as usize <= self.max_pages {
+        // While the target waits, nothing is copied on suspicion.
+        if *misses >= MISSES
+            && !self.hurry.get()
+            && !store.regions.contains(&(page / REGION_PAGES))
+            && store.pages.len() + 2 * REGION_PAGES as usize <= self.max_pages
+        {
+            store.regions.insert(page / REGION_PAGES);
             self.fetch_region(store, page / REGION_PAGES);
             if let Some(slot) = store.slots.get(&page) {
                 return Ok(*slot);
@@ -507,6 +516,11 @@ impl Pages {
     /// From now on the target runs: what is copied from here on is of a later moment, and counted.
     pub(crate) fn freeze(&self) {
         self.frozen.set(true);
+    }
+
+    /// Whether the target waits for us: then only what is asked for is copied.
+    pub(crate) fn hurry(&self, hurry: bool) {
+        self.hurry.set(hurry);
     }
 
     /// Undoes [`Pages::freeze`].
