@@ -218,6 +218,7 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
                     && let Some(paused) = paused.borrow_mut().take()
                 {
                     pages.freeze();
+                    pages.hurry(false);
                     released.set(Some(paused.release()));
                 }
             });
@@ -231,6 +232,7 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
             Some(paused) => paused.release(),
             None => released.get().unwrap_or_default() + session.paused_again.get(),
         };
+        pages.hurry(false);
         session.may_pause.set(None);
         let (late, walked) = (pages.late(), walked?);
         if walked.fell_into_a_change() && retries < MAX_RETRIES {

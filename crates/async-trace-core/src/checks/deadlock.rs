@@ -259,9 +259,8 @@ impl<'a, 's> Circle<'a, 's> {
     /// What a line that waits for it calls the resource.
     fn name_of(&self, resource: &Resource) -> Option<&'a str> {
         self.actors.iter().find_map(|actor| {
-            let waits = actor.waits_for()?;
-            let place = crate::graph::acquired(&self.scene.index, waits)?;
-            let is_it = self.scene.now.resources[place as usize].id == resource.id && waits.within.is_none();
+            let waits = actor.waits_for().filter(|waits| waits.within.is_none())?;
+            let is_it = self.waited_for(*actor)?.id == resource.id;
             waits.name.as_deref().filter(|_| is_it)
         })
     }
@@ -272,15 +271,13 @@ impl<'a, 's> Circle<'a, 's> {
         Some(&self.scene.now.resources[place as usize])
     }
 
-    /// What a member's own lines call a resource that it waits for or holds.
+    /// What a member's own lines call a resource that it waits for or holds; else what another's do.
     fn called_by(&self, actor: Actor<'a>, resource: &Resource) -> Option<&'a str> {
-        if let Some(waits) = actor.waits_for()
-            && waits.within.is_none()
-            && self.waited_for(actor).is_some_and(|it| it.id == resource.id)
-        {
-            return waits.name.as_deref();
-        }
-        actor.holds().iter().find(|hold| hold.resource == resource.id)?.name.as_deref()
+        let own = match actor.waits_for().filter(|waits| waits.within.is_none()) {
+            Some(waits) if self.waited_for(actor).is_some_and(|it| it.id == resource.id) => &waits.name,
+            _ => actor.holds().iter().find(|hold| hold.resource == resource.id).map_or(&None, |h| &h.name),
+        };
+        own.as_deref().or_else(|| self.name_of(resource))
     }
 
     fn words_for(&self, resource: &Resource) -> String {
@@ -290,7 +287,7 @@ impl<'a, 's> Circle<'a, 's> {
     /// A resource as a member of the ring calls it. Where one name is of several, or one has several names,
     /// only the address tells which is which.
     fn words_of(&self, actor: Actor<'a>, resource: &Resource) -> String {
-        let words = words::resource(resource, self.called_by(actor, resource).or(self.name_of(resource)));
+        let words = words::resource(resource, self.called_by(actor, resource));
         if self.is_confusing() { format!("{words} {}", resource.id) } else { words }
     }
 
@@ -303,8 +300,7 @@ impl<'a, 's> Circle<'a, 's> {
         for actor in &self.actors {
             let held = self.held_by(*actor).map(|(resource, _)| resource);
             for resource in held.chain(self.waited_for(*actor)) {
-                let name = self.called_by(*actor, resource).or(self.name_of(resource));
-                names.push((resource.id, words::resource(resource, name)));
+                names.push((resource.id, words::resource(resource, self.called_by(*actor, resource))));
             }
         }
         names.iter().any(|(id, name)| names.iter().any(|(other, its)| (id == other) != (name == its)))
@@ -454,7 +450,7 @@ impl<'a, 's> Circle<'a, 's> {
             }
             let begin = out.len();
             for (resource, holder) in self.held_by(*actor) {
-                let name = self.called_by(*actor, resource).or(self.name_of(resource));
+                let name = self.called_by(*actor, resource);
                 let mut line = self.scene.holds_evidence(resource, holder, name);
                 if let Actor::Thread(thread) = actor {
                     line.thread = Some(words::thread_ref(thread));

@@ -60,7 +60,7 @@ fn coroutines(reader: &Reader<'_>, head: Addr, found: &mut dyn FnMut(Addr)) -> R
             return Ok(());
         }
         let bytes = reader.array::<32>(at)?;
-        let (object, of) = (at + GC_HEAD, Addr(word(bytes.get(24..).unwrap_or_default())));
+        let (object, of) = (at + GC_HEAD, Addr(word(&bytes[24..])));
         if of == coroutine || coroutine.is_null() && reader.type_at(of)?.kind == Kind::Coroutine {
             coroutine = of;
             found(object);

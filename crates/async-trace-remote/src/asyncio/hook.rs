@@ -5,7 +5,7 @@
 //! package is loaded, its native module names the address of the block in `_block`.
 
 use super::walk::{Session, Walked};
-use crate::cpython::object::{Read, Reader, Torn};
+use crate::cpython::object::{Read, Reader, Torn, half, word};
 use crate::cpython::runtime::{self, Interpreter};
 use crate::memory::addr::Addr;
 use async_trace_core::frame::FrameKind;
@@ -93,13 +93,13 @@ impl Hook {
                 return Err(Torn("a node of a creation stack outside of its table"));
             }
             let bytes = reader.array::<NODE>(self.nodes + u64::from(node) * u64::from(self.node_size))?;
-            let (code, lasti) = (word(&bytes, 0), half(&bytes, 20).cast_signed());
+            let (code, lasti) = (word(&bytes), half(&bytes[20..]).cast_signed());
             if code == 0 {
                 return Err(Torn("a node of a creation stack that is not in use"));
             }
             let code = reader.code(Addr(code))?;
             places.push(session.places.of_code(reader, &code, lasti, FrameKind::Function, None));
-            node = half(&bytes, 16);
+            node = half(&bytes[16..]);
         }
         places.reverse();
         let records = Records { own: record, parent };
@@ -120,21 +120,21 @@ impl Hook {
         for index in 0..self.operations_used {
             let entry = self.operations + u64::from(index) * u64::from(self.operation_size);
             let bytes = reader.array::<OPERATION>(entry)?;
-            let (sequence, task) = (word(&bytes, 0), word(&bytes, 8));
+            let (sequence, task) = (word(&bytes), word(&bytes[8..]));
             // Odd: it is being changed. 1: outside of any task.
             if sequence % 2 == 1 || task <= 1 {
                 continue;
             }
-            let began = word(&bytes, 16) as f64 / 1e9;
-            let code = reader.code(Addr(word(&bytes, 24)))?;
+            let began = word(&bytes[16..]) as f64 / 1e9;
+            let code = reader.code(Addr(word(&bytes[24..])))?;
             let place = session.places.of_code(
                 reader,
                 &code,
-                half(&bytes, 32).cast_signed(),
+                half(&bytes[32..]).cast_signed(),
                 FrameKind::Function,
                 None,
             );
-            let name = self.name(reader, entry, u64::from(half(&bytes, 36)))?;
+            let name = self.name(reader, entry, u64::from(half(&bytes[36..])))?;
             found.entry(Addr(task)).or_default().push(Operation {
                 name,
                 age_s: session.now.get().map(|now| (now - began).max(0.0)),
@@ -168,12 +168,4 @@ pub(crate) fn link(session: &Session<'_>, walked: &mut Walked) {
         }
         task.operations = operations.remove(&task.addr).unwrap_or_default();
     }
-}
-
-fn word(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
-fn half(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }

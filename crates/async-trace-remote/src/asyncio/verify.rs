@@ -85,7 +85,7 @@ pub(crate) fn read_tasks(
     }
     let mut attempts = Vec::with_capacity(found.tasks.len());
     for addr in found.tasks {
-        attempts.push(attempt(session, addr, &mut chain, false, walked));
+        attempts.push(attempt(session, addr, &mut chain, true, walked));
         session.tick.borrow_mut()();
     }
     let suspects: Vec<usize> = match check {
@@ -98,7 +98,7 @@ pub(crate) fn read_tasks(
         // Comparing may not notice what was changed and changed back meanwhile. Stopping is surer.
         let mut lost = suspects;
         read_paused(session, &mut lost, &mut attempts, &mut chain, walked);
-        lost.retain(|index| match settled(session, attempts[*index].addr, &mut chain, walked) {
+        lost.retain(|index| match settled(session, &attempts[*index], &mut chain, walked) {
             Some(again) => {
                 attempts[*index] = again;
                 false
@@ -284,7 +284,7 @@ fn read_paused(
             if Instant::now() >= until {
                 return true;
             }
-            match settled(session, attempts[*index].addr, chain, walked) {
+            match settled(session, &attempts[*index], chain, walked) {
                 Some(again) => {
                     attempts[*index] = again;
                     false
@@ -296,19 +296,23 @@ fn read_paused(
     session.paused_again.set(session.paused_again.get() + paused.release());
 }
 
-/// Reads one task until it is whole.
-fn settled(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Walked) -> Option<Attempt> {
+/// Reads one task again until it is whole.
+fn settled(
+    session: &Session<'_>,
+    first: &Attempt,
+    chain: &mut Chain,
+    walked: &mut Walked,
+) -> Option<Attempt> {
     let mem = session.reader.mem;
-    let mut trace = attempt(session, addr, chain, true, walked).trace;
+    mem.expire(&first.trace);
     for _ in 0..MAX_TRIES {
-        mem.expire(&trace);
-        let again = attempt(session, addr, chain, true, walked);
+        let again = attempt(session, first.addr, chain, true, walked);
         // More than once: what goes back and forth may look the same by chance.
         let is_same = || (0..LOOKS).all(|_| !mem.changed(&again.trace));
         if again.task.is_ok() && again.problems.list.is_empty() && is_same() {
             return Some(again);
         }
-        trace = again.trace;
+        mem.expire(&again.trace);
     }
     None
 }

@@ -923,6 +923,11 @@ pub(crate) fn word(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |b| u64::from_le_bytes(*b))
 }
 
+/// The same, of four bytes.
+pub(crate) fn half(bytes: &[u8]) -> u32 {
+    bytes.first_chunk().map_or(0, |b| u32::from_le_bytes(*b))
+}
+
 /// The kind of a type by its `tp_name`. Classes have bare names: `class coroutine` is not fooled by.
 fn kind_of_name(name: &str, heap: bool) -> Kind {
     if name.starts_with("_cython_") && name.ends_with("coroutine_wrapper") {

@@ -22,17 +22,10 @@ impl Live {
         let mem = File::open(format!("/proc/{pid}/mem"))?;
         Ok(Self { mem, pid: Pid::from_raw(pid.cast_signed()) })
     }
-}
 
-impl Memory for Live {
-    fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
-        // One copy less than by the file, which is there for what the call cannot: parts of a piece, kinds
-        // of memory that it refuses, and sandboxes that refuse it.
-        let base = usize::try_from(addr).unwrap_or(0);
-        let remote = [RemoteIoVec { base, len: buf.len() }];
-        if process_vm_readv(self.pid, &mut [IoSliceMut::new(buf)], &remote) == Ok(buf.len()) {
-            return buf.len();
-        }
+    /// The slower way, for what the system call cannot: parts of a piece, kinds of memory that it refuses,
+    /// and sandboxes that refuse it.
+    fn read_by_file(&self, addr: u64, buf: &mut [u8]) -> usize {
         let mut done = 0;
         while done < buf.len() {
             match self.mem.read_at(&mut buf[done..], addr.saturating_add(done as u64)) {
@@ -43,6 +36,18 @@ impl Memory for Live {
             }
         }
         done
+    }
+}
+
+impl Memory for Live {
+    fn read(&self, addr: u64, buf: &mut [u8]) -> usize {
+        // One copy less than by the file.
+        let base = usize::try_from(addr).unwrap_or(0);
+        let remote = [RemoteIoVec { base, len: buf.len() }];
+        if process_vm_readv(self.pid, &mut [IoSliceMut::new(buf)], &remote) == Ok(buf.len()) {
+            return buf.len();
+        }
+        self.read_by_file(addr, buf)
     }
 
     fn read_many(&self, pieces: &mut [Piece<'_>]) {
@@ -66,7 +71,7 @@ impl Memory for Live {
             // That piece is tried the other way: it may be gone in part, or the call was refused.
             if from < batch.end {
                 let stopper = &mut pieces[from];
-                stopper.whole = self.read(stopper.addr, stopper.buf) == stopper.buf.len();
+                stopper.whole = self.read_by_file(stopper.addr, stopper.buf) == stopper.buf.len();
                 from += 1;
             }
         }

@@ -8,7 +8,7 @@
 use super::addr::Addr;
 use super::{Memory, Piece};
 use memmap2::{Advice, MmapMut};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::array;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -75,9 +75,8 @@ struct Store {
     pages: Vec<u64>,
     flags: Vec<u8>,
     slabs: Vec<MmapMut>,
-    /// How often a page was missing, by region; and the regions that were copied whole.
+    /// How often a page was missing, by region.
     misses: FxHashMap<u64, u8>,
-    regions: FxHashSet<u64>,
 }
 
 const GONE: u64 = u64::MAX;
@@ -97,6 +96,14 @@ impl Store {
             self.slabs.push(slab);
         }
         Some(self.pages.len())
+    }
+
+    /// Notes that a page of a region was missing. Whether the rest of it is worth copying now, which it is
+    /// once.
+    fn is_dense(&mut self, region: u64, max_pages: usize) -> bool {
+        let misses = self.misses.entry(region).or_default();
+        *misses = misses.saturating_add(1);
+        *misses == MISSES && self.pages.len() + 2 * REGION_PAGES as usize <= max_pages
     }
 
     /// The copies in some slots of one slab.
@@ -268,15 +275,8 @@ impl Pages {
         if store.pages.len() >= self.max_pages {
             return Err(Unreadable);
         }
-        let misses = store.misses.entry(page / REGION_PAGES).or_default();
-        *misses = misses.saturating_add(1);
         // While the target waits, nothing is copied on suspicion.
-        if *misses >= MISSES
-            && !self.hurry.get()
-            && !store.regions.contains(&(page / REGION_PAGES))
-            && store.pages.len() + 2 * REGION_PAGES as usize <= self.max_pages
-        {
-            store.regions.insert(page / REGION_PAGES);
+        if !self.hurry.get() && store.is_dense(page / REGION_PAGES, self.max_pages) {
             self.fetch_region(store, page / REGION_PAGES);
             if let Some(slot) = store.slots.get(&page) {
                 return Ok(*slot);
