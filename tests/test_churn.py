@@ -90,7 +90,9 @@ def faults(snapshot, chain):
             elif task.get("waits_for", {}).get("target", {}).get("kind") != "resource":
                 found.append((name, task.get("waits_for")))
         elif task["state"] == "running" and not functions:
-            pass  # its coroutine has returned, and the task is about to be done: there are no frames
+            # Its coroutine has returned, and the task is about to be done: then nothing was torn.
+            if any(problem["code"] == "chain_torn" for problem in snapshot["problems"]):
+                found.append((name, "no frames", snapshot["problems"]))
         elif task["state"] != "done":
             # The running task's chain goes on into the plain functions that it has called.
             matches = re.match if task["state"] == "running" else re.fullmatch

@@ -234,7 +234,7 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
         };
         pages.hurry(false);
         session.may_pause.set(None);
-        let (late, walked) = (pages.late(), walked?);
+        let (late, walked) = (pages.late_pages(), walked?);
         if walked.fell_into_a_change() && retries < MAX_RETRIES {
             retries += 1;
             std::thread::sleep(BREATH);

@@ -46,6 +46,10 @@ pub(crate) fn read(
     }
     reader.spend_looking(walked.threads.len())?;
     let is_current = walked.threads.iter().any(|thread| thread.running_task == Some(addr));
+    // A coroutine returns only while its task runs, which then is about to be done.
+    if chain.end == Some(End::Done) && !is_current {
+        return Err(Torn("it ended while it was read"));
+    }
     let waiter_done = match fields.waiter {
         Some(waiter) => future_state(reader, waiter)? != PENDING,
         None => false,

@@ -226,14 +226,14 @@ fn find_tasks(
 ) -> Found {
     let mem = session.reader.mem;
     for _ in 0..tries {
-        let late = mem.late();
+        let late = mem.late_reads();
         mem.begin_trace();
         let mut found = Found::default();
         find::tasks(session.reader, interpreter, threads, asyncio, &mut found);
         let trace = mem.end_trace();
         let whole = match check {
             Check::Nothing => true,
-            Check::Late => mem.late() == late || !mem.changed(&trace),
+            Check::Late => mem.late_reads() == late || !mem.changed(&trace),
             Check::All => found.torn.is_empty() && !mem.changed(&trace),
         };
         if whole {
@@ -256,7 +256,7 @@ fn attempt(
     walked: &mut Walked,
 ) -> Attempt {
     let mem = session.reader.mem;
-    let late = mem.late();
+    let late = mem.late_reads();
     if traced {
         mem.begin_trace();
     }
@@ -265,7 +265,7 @@ fn attempt(
     let task = task::read(session, addr, chain, walked);
     let problems = replace(&mut walked.problems, before);
     let trace = if traced { mem.end_trace() } else { Trace::default() };
-    Attempt { addr, task, problems, trace, late: mem.late() != late }
+    Attempt { addr, task, problems, trace, late: mem.late_reads() != late }
 }
 
 /// Reads such tasks while the target stands still for another short time, if it may be stopped.

@@ -52,10 +52,12 @@ pub(crate) struct Pages {
     /// The slots of the pages that are read, while someone wants to know.
     walking: Cell<bool>,
     footprint: RefCell<Vec<u32>>,
-    /// Whether a miss from now on is of a later moment than the rest, and how many there were.
+    /// Whether what is copied from now on is of a later moment than the rest; how many pages that were,
+    /// and how often one of them was turned to.
     frozen: Cell<bool>,
+    late_pages: Cell<u64>,
+    late_reads: Cell<u64>,
     hurry: Cell<bool>,
-    late: Cell<u64>,
     bytes_read: Cell<u64>,
     max_pages: usize,
 }
@@ -124,6 +126,8 @@ const USED: u8 = 1;
 const STALE: u8 = 2;
 /// It was found to hold something else when it was copied again.
 const CHANGED: u8 = 4;
+/// It was copied after the target ran on: whoever reads it reads of a later moment.
+const LATE: u8 = 8;
 
 /// While it lives, what is read never changes.
 pub(crate) struct Constant<'a>(&'a Cell<u32>);
@@ -147,8 +151,9 @@ impl Pages {
             walking: Cell::new(false),
             footprint: RefCell::default(),
             frozen: Cell::new(false),
+            late_pages: Cell::new(0),
+            late_reads: Cell::new(0),
             hurry: Cell::new(false),
-            late: Cell::new(0),
             bytes_read: Cell::new(0),
             max_pages: usize::try_from(max_bytes / PAGE).unwrap_or(usize::MAX).max(64),
         }
@@ -227,7 +232,7 @@ impl Pages {
             Some(slot) => slot,
             None => self.fetch(page)?,
         };
-        let marks = self.constant.get() == 0;
+        let mut marks = self.constant.get() == 0;
         if marks {
             let mut store = self.store.borrow_mut();
             let flags = store.flags.get(slot as usize).copied().unwrap_or(0);
@@ -235,7 +240,12 @@ impl Pages {
                 self.copy_again(&mut store, slot)?;
             }
             if let Some(flags) = store.flags.get_mut(slot as usize) {
-                *flags = *flags & CHANGED | USED;
+                *flags = *flags & (CHANGED | LATE) | USED;
+                // Each read of it is one of a later moment, and has to come by here.
+                if *flags & LATE != 0 {
+                    self.late_reads.set(self.late_reads.get() + 1);
+                    marks = false;
+                }
             }
             if self.walking.get() {
                 self.footprint.borrow_mut().push(slot);
@@ -253,12 +263,13 @@ impl Pages {
 
     /// Copies one page anew.
     fn copy_again(&self, store: &mut Store, slot: u32) -> Result<(), Unreadable> {
-        if self.frozen.get() {
-            self.late.set(self.late.get() + 1);
-        }
         let slot = slot as usize;
         let page = store.pages.get(slot).copied().ok_or(Unreadable)?;
         store.flags[slot] |= CHANGED;
+        if self.frozen.get() {
+            self.late_pages.set(self.late_pages.get() + u64::from(store.flags[slot] & LATE == 0));
+            store.flags[slot] |= LATE;
+        }
         let buf = store.bytes_mut(slot..slot + 1).ok_or(Unreadable)?;
         self.bytes_read.set(self.bytes_read.get() + PAGE);
         if self.memory.read(page.wrapping_mul(PAGE), buf) == PAGE_LEN { Ok(()) } else { Err(Unreadable) }
@@ -396,7 +407,7 @@ impl Pages {
         for (run, piece) in runs.into_iter().zip(&pieces) {
             self.bytes_read.set(self.bytes_read.get() + piece.buf.len() as u64);
             for (slot, fresh) in run.zip(piece.buf.chunks_exact(PAGE_LEN)) {
-                store.flags[slot] &= !STALE;
+                store.flags[slot] &= !(STALE | LATE);
                 if !piece.whole {
                     store.flags[slot] |= CHANGED;
                     store.slots.remove(&store.pages[slot]);
@@ -526,12 +537,17 @@ impl Pages {
     /// Undoes [`Pages::freeze`].
     pub(crate) fn thaw(&self) {
         self.frozen.set(false);
-        self.late.set(0);
+        self.late_pages.set(0);
     }
 
-    /// How many misses there were since the copy was frozen.
-    pub(crate) fn late(&self) -> u64 {
-        self.late.get()
+    /// How many pages were copied since the copy was frozen.
+    pub(crate) fn late_pages(&self) -> u64 {
+        self.late_pages.get()
+    }
+
+    /// How often such a page was read: what is read without a change of this number is of one moment.
+    pub(crate) fn late_reads(&self) -> u64 {
+        self.late_reads.get()
     }
 
     /// Bytes copied so far.
