@@ -112,9 +112,15 @@ impl<'a> History<'a> {
     /// Whether a thread stands at the same line of the same function, in every snapshot.
     #[must_use]
     pub fn thread_stands_still(&self, thread: &Thread) -> bool {
-        self.thread_always(thread.tid, |_, t| {
-            same_lines(&t.stack, &thread.stack) && same_job(t.job.as_ref(), thread.job.as_ref())
-        })
+        self.thread_always(thread.tid, |_, t| is_same_place(t, thread))
+    }
+
+    /// Whether a thread stood at the same line of the same function in the last snapshot but one, too.
+    #[must_use]
+    pub fn thread_stood_still_last(&self, thread: &Thread) -> bool {
+        let before = self.snapshots.iter().rev().nth(1);
+        let then = before.and_then(|s| s.threads.iter().find(|t| t.tid == thread.tid));
+        then.is_some_and(|then| is_same_place(then, thread))
     }
 }
 
@@ -146,6 +152,10 @@ impl Gaps {
     fn may_hide(&self, task: Id, is_seen: bool) -> bool {
         self.torn.contains(&task) || self.tasks_missing && !is_seen
     }
+}
+
+fn is_same_place(a: &Thread, b: &Thread) -> bool {
+    same_lines(&a.stack, &b.stack) && same_job(a.job.as_ref(), b.job.as_ref())
 }
 
 fn same_job(a: Option<&Job>, b: Option<&Job>) -> bool {

@@ -26,7 +26,6 @@ use async_trace_core::snapshot::{Consistency, Problem, Source};
 use nix::time::{ClockId, clock_gettime};
 use std::cell::{Cell, RefCell};
 use std::path::Path;
-use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How often the copying is begun anew when the stop fell into a moment of change.
@@ -96,7 +95,6 @@ fn snapshot(
         scouted: RefCell::default(),
         may_pause: Cell::new(None),
         paused_again: Cell::default(),
-        tick: RefCell::new(Box::new(|| {})),
     };
     let mut pass = read(&session)?;
     let coroutines = if options.heap { heap::unstarted(&session, &mut pass.walked) } else { Vec::new() };
@@ -184,57 +182,34 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
     }
     let mut retries = 0;
     loop {
-        let budget = options.pause_budget;
-        let paused = match Paused::begin(pid, Instant::now() + budget) {
+        let paused = match Paused::begin(pid, Instant::now() + options.pause_budget) {
             Ok(paused) => paused,
             Err(refused) => return unpaused(pid, session, Some(refused)),
         };
-        let since = paused.since();
-        pages.hurry(true);
+        pages.begin_pause(paused.over());
         session.now.set(monotonic());
-        // Copying comes first; what time is left may be spent on what the copy turns out to lack.
-        let stale = pages.refresh(Some(since + budget * 7 / 8));
-        let until = since + budget;
-        pages.thaw();
         let unstopped = paused.unstopped().len();
+        let stale = pages.refresh();
+        session.may_pause.set(Some(pid));
         if stale > 0 {
             // More than the budget allows: the rest is copied from the running target, and what of it
             // has changed is found out by comparing.
             let pause = paused.release();
-            pages.hurry(false);
+            pages.end_pause();
             pages.refresh_rest();
-            session.may_pause.set(Some(pid));
             let walked = walk_once(pid, session, Check::All)?;
-            let pause = Some(pause + session.paused_again.get());
+            let pause = Some(pause + session.paused_again.take());
             let (consistency, late) = (Consistency::PartlyPaused, stale as u64);
             return Ok(Pass { walked, consistency, pause, retries, refused: None, late, unstopped });
         }
-        let paused = Rc::new(RefCell::new(Some(paused)));
-        let released = Rc::new(Cell::new(None));
-        {
-            let (paused, released) = (paused.clone(), released.clone());
-            *session.tick.borrow_mut() = Box::new(move || {
-                if Instant::now() >= until
-                    && let Some(paused) = paused.borrow_mut().take()
-                {
-                    pages.freeze();
-                    pages.hurry(false);
-                    released.set(Some(paused.release()));
-                }
-            });
-        }
-        session.may_pause.set(Some(pid));
         // A thread that would not stop may change what the others left alone.
         let check = if unstopped > 0 { Check::All } else { Check::Late };
         let walked = walk_once(pid, session, check);
-        *session.tick.borrow_mut() = Box::new(|| {});
-        let pause = match paused.borrow_mut().take() {
-            Some(paused) => paused.release(),
-            None => released.get().unwrap_or_default() + session.paused_again.get(),
-        };
-        pages.hurry(false);
+        let pause = paused.release() + session.paused_again.take();
+        let late = pages.late_pages();
+        pages.end_pause();
         session.may_pause.set(None);
-        let (late, walked) = (pages.late_pages(), walked?);
+        let walked = walked?;
         if walked.fell_into_a_change() && retries < MAX_RETRIES {
             retries += 1;
             std::thread::sleep(BREATH);
@@ -247,7 +222,7 @@ fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
 
 /// A pass over a target that runs on; each task is checked by itself.
 fn unpaused(pid: u32, session: &Session<'_>, refused: Option<Refused>) -> Result<Pass> {
-    session.reader.mem.refresh(None);
+    session.reader.mem.refresh();
     session.now.set(monotonic());
     Ok(Pass {
         walked: walk_once(pid, session, Check::All)?,

@@ -249,3 +249,16 @@ for line in sys.stdin: print(line.strip(), flush=True)
         tasks.map(status).all(|status| status.contains("TracerPid:\t0\n"))
     });
 }
+
+#[test]
+fn ends_by_itself_when_its_time_is_over() {
+    let Some(python) = python() else { return };
+    let (mut target, _) = Target::python(&python, ECHO);
+    let paused = Paused::begin(target.pid(), Instant::now() + Duration::from_millis(50)).unwrap();
+    assert_eq!((states(target.pid()), paused.over().is_over()), (vec!['t'], false));
+    assert_eq!(target.ask("hello"), "hello");
+    assert!(paused.over().is_over());
+    let over = paused.over();
+    let time = paused.release();
+    assert!(over.is_over() && time < Duration::from_secs(2), "{time:?}");
+}

@@ -128,7 +128,10 @@ struct Circle<'a, 's> {
     holders: Vec<(&'a Resource, Cow<'a, [Holder]>)>,
     /// Whether each edge stands in memory or follows from what does.
     is_certain: bool,
+    /// Whether every snapshot shows it.
     is_still: bool,
+    /// Whether the snapshot before the newest shows it, too.
+    is_confirmed: bool,
 }
 
 impl<'a, 's> Circle<'a, 's> {
@@ -194,9 +197,16 @@ impl<'a, 's> Circle<'a, 's> {
             Actor::Task(place, task) => task.state != TaskState::Waiting || scene.is_still(*place),
             Actor::Thread(thread) => scene.history.thread_stands_still(thread),
         });
+        let is_confirmed = is_still
+            || actors.iter().all(|actor| match actor {
+                Actor::Task(place, task) => {
+                    task.state != TaskState::Waiting || scene.history.waits_since(*place) > 0.0
+                }
+                Actor::Thread(thread) => scene.history.thread_stood_still_last(thread),
+            });
         let is_certain = !nodes.iter().any(|node| scene.graph.is_uncertain(*node));
         let holders = resources.iter().map(|r| (*r, crate::graph::holders(&scene.index, r))).collect();
-        Self { scene, actors, is_ring, resources, holders, is_certain, is_still }
+        Self { scene, actors, is_ring, resources, holders, is_certain, is_still, is_confirmed }
     }
 
     /// Of those around a full queue, only who waits for room in it is at fault; the others wait for them.
@@ -221,8 +231,8 @@ impl<'a, 's> Circle<'a, 's> {
         found.consequences = self.scene.consequences(behind);
         if !self.is_certain {
             found = found.doubt(self.doubt());
-        } else if !self.is_still {
-            found = found.doubt("it was not there yet in the first snapshot");
+        } else if !self.is_confirmed {
+            found = found.doubt("it was not there yet in the snapshot before");
         } else if !self.scene.is_trustworthy() {
             found = found.doubt("the process ran on while it was read, and was read only once");
         }

@@ -41,7 +41,6 @@ pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
         }
     }
     for index in 0..walked.tasks.len() {
-        session.tick.borrow_mut()();
         if let Some(on) = better(session, index, walked)
             && !walked.scouting
         {

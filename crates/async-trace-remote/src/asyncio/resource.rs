@@ -16,6 +16,7 @@ const MAX_SEARCHED: u64 = 4096;
 const MAX_DETAILS: usize = 24;
 
 /// A thing that is waited for or held.
+#[derive(PartialEq)]
 pub(crate) struct Resource {
     pub addr: Addr,
     pub kind: ResourceKind,
@@ -72,26 +73,29 @@ impl Resources {
         self.index = self.list.iter().enumerate().map(|(at, resource)| (resource.addr, at)).collect();
     }
 
-    /// Takes over what an earlier pass has read, if that is still so.
+    /// Takes over what an earlier pass has read, if that is still so. Its pages are those of others, too:
+    /// where they have changed, one more look tells whether it has.
     pub(crate) fn adopt(&mut self, reader: &Reader<'_>, known: &mut Self, addr: Addr) -> bool {
         if self.index.contains_key(&addr) {
             return true;
         }
-        match known.index.get(&addr).and_then(|index| known.list.get_mut(*index)) {
-            Some(resource) if reader.mem.is_unchanged(&resource.footprint) => {
-                let adopted = Resource {
-                    type_name: resource.type_name.clone(),
-                    state: take(&mut resource.state),
-                    waiters: take(&mut resource.waiters),
-                    within: None,
-                    footprint: Footprint::default(),
-                    ..*resource
-                };
-                self.put(adopted);
-                true
-            }
-            _ => false,
+        let Some(resource) = known.index.remove(&addr).and_then(|index| known.list.get_mut(index)) else {
+            return false;
+        };
+        let footprint = take(&mut resource.footprint);
+        resource.within = None;
+        if !reader.mem.is_unchanged(&footprint) && read(reader, addr).as_ref() != Ok(resource) {
+            return false;
         }
+        let adopted = Resource {
+            type_name: resource.type_name.clone(),
+            state: take(&mut resource.state),
+            waiters: take(&mut resource.waiters),
+            footprint: Footprint::default(),
+            ..*resource
+        };
+        self.put(adopted);
+        true
     }
 
     /// Adds one that was read elsewhere.

@@ -86,7 +86,6 @@ pub(crate) fn read_tasks(
     let mut attempts = Vec::with_capacity(found.tasks.len());
     for addr in found.tasks {
         attempts.push(attempt(session, addr, &mut chain, true, walked));
-        session.tick.borrow_mut()();
     }
     let suspects: Vec<usize> = match check {
         Check::Nothing => return,
@@ -182,7 +181,6 @@ impl Scouted {
         let mut grounds = take(&mut self.grounds).into_iter();
         let mut tasks = take(&mut self.tasks);
         tasks.retain(|task| {
-            session.tick.borrow_mut()();
             let Some(ground) = grounds.next().flatten() else { return false };
             found.contains(task.addr) && self.is_same(session, task, &ground, walked)
         });

@@ -40,8 +40,6 @@ pub(crate) struct Session<'t> {
     /// The process, where it may be stopped, and how long that was done beside the pause for copying.
     pub may_pause: Cell<Option<u32>>,
     pub paused_again: Cell<Duration>,
-    /// Called between tasks and between steps: time to look at the clock.
-    pub tick: RefCell<Box<dyn FnMut() + 't>>,
 }
 
 /// A thread, as memory shows it.
@@ -293,15 +291,10 @@ pub(crate) fn run(session: &Session<'_>, check: Check) -> Result<Walked, Torn> {
         super::verify::read_tasks(session, interpreter, &threads, asyncio, check, &mut walked);
     }
     super::event_loop::read_all(session, &mut walked);
-    session.tick.borrow_mut()();
     super::executor::read_all(session, &mut walked);
-    session.tick.borrow_mut()();
     super::hold::read_threads(session, &mut walked);
-    session.tick.borrow_mut()();
     super::io::read_all(session, &mut walked);
-    session.tick.borrow_mut()();
     super::link::run(session, &mut walked);
-    session.tick.borrow_mut()();
     super::hook::link(session, &mut walked);
     if walked.scouting {
         session.scouted.borrow_mut().keep(&mut walked);

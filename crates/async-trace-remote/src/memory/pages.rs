@@ -7,12 +7,12 @@
 
 use super::addr::Addr;
 use super::{Memory, Piece};
+use crate::process::pause::Over;
 use memmap2::{Advice, MmapMut};
 use rustc_hash::FxHashMap;
 use std::array;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
-use std::time::Instant;
 
 const PAGE: u64 = 4096;
 const PAGE_LEN: usize = 4096;
@@ -28,10 +28,12 @@ const MISSES: u8 = 40;
 const STRIP: usize = 16;
 /// So many pages that need not be copied anew are copied with their neighbours: a piece more costs as much.
 const GAP: usize = 4;
-/// How many pages are copied between two looks at the clock.
+/// How many pages are copied between two looks whether the pause is over.
 const BATCH: usize = 64;
 /// How many pages are known without looking them up.
 const NEAR: usize = 32;
+/// What was read and what has changed is told apart in so many bytes of a page: a mask has a bit for each.
+const LINE: usize = PAGE_LEN / u32::BITS as usize;
 
 /// An address that could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,25 +51,38 @@ pub(crate) struct Pages {
     /// What is read, while someone wants to know.
     tracing: Cell<bool>,
     trace: RefCell<Vec<(Addr, u32)>>,
-    /// The slots of the pages that are read, while someone wants to know.
+    /// What is read of which pages, while someone wants to know.
     walking: Cell<bool>,
-    footprint: RefCell<Vec<u32>>,
-    /// Whether what is copied from now on is of a later moment than the rest; how many pages that were,
-    /// and how often one of them was turned to.
-    frozen: Cell<bool>,
+    footprint: RefCell<Vec<Step>>,
+    /// The pause that what is copied now belongs to. What is copied when it is over is of a later moment
+    /// than the rest: how many pages that were, and how often one of them was turned to.
+    pause: RefCell<Option<Over>>,
     late_pages: Cell<u64>,
     late_reads: Cell<u64>,
-    hurry: Cell<bool>,
     bytes_read: Cell<u64>,
     max_pages: usize,
 }
 
-/// A page, where it is kept, and whether it is current and marked as used.
+/// A page, where it is kept, whether it is current and marked as used, and its place in the footprint.
 #[derive(Clone, Copy)]
 struct Near {
     page: u64,
     slot: u32,
+    step: u32,
     marked: bool,
+}
+
+/// A slot, and which lines of it were read.
+#[derive(Clone, Copy)]
+struct Step {
+    slot: u32,
+    lines: u32,
+}
+
+/// The lines that some bytes of a page lie in.
+fn lines(offset: usize, len: usize) -> u32 {
+    let (first, last) = (offset / LINE, (offset + len.max(1) - 1) / LINE);
+    (u32::MAX >> (31 - last.min(31))) & (u32::MAX << first.min(31))
 }
 
 #[derive(Default)]
@@ -76,13 +91,15 @@ struct Store {
     /// The page in each slot; `GONE` for a slot without one, or whose page could not be copied again.
     pages: Vec<u64>,
     flags: Vec<u8>,
+    /// Which lines were found to hold something else when the page was copied again.
+    changed: Vec<u32>,
     slabs: Vec<MmapMut>,
     /// How often a page was missing, by region.
     misses: FxHashMap<u64, u8>,
 }
 
 const GONE: u64 = u64::MAX;
-const NOWHERE: Near = Near { page: GONE, slot: 0, marked: false };
+const NOWHERE: Near = Near { page: GONE, slot: 0, step: 0, marked: false };
 
 impl Store {
     /// Room for `count` pages that lie one after the other.
@@ -95,9 +112,17 @@ impl Store {
             let _ = slab.advise(Advice::HugePage);
             self.pages.resize(self.slabs.len() * SLAB_PAGES, GONE);
             self.flags.resize(self.slabs.len() * SLAB_PAGES, 0);
+            self.changed.resize(self.slabs.len() * SLAB_PAGES, 0);
             self.slabs.push(slab);
         }
         Some(self.pages.len())
+    }
+
+    /// Notes what the next slot holds.
+    fn push(&mut self, page: u64, flags: u8) {
+        self.pages.push(page);
+        self.flags.push(flags);
+        self.changed.push(0);
     }
 
     /// Notes that a page of a region was missing. Whether the rest of it is worth copying now, which it is
@@ -124,10 +149,8 @@ impl Store {
 const USED: u8 = 1;
 /// The page was left out of the last refresh: it holds what it held before.
 const STALE: u8 = 2;
-/// It was found to hold something else when it was copied again.
-const CHANGED: u8 = 4;
 /// It was copied after the target ran on: whoever reads it reads of a later moment.
-const LATE: u8 = 8;
+const LATE: u8 = 4;
 
 /// While it lives, what is read never changes.
 pub(crate) struct Constant<'a>(&'a Cell<u32>);
@@ -150,10 +173,9 @@ impl Pages {
             trace: RefCell::default(),
             walking: Cell::new(false),
             footprint: RefCell::default(),
-            frozen: Cell::new(false),
+            pause: RefCell::default(),
             late_pages: Cell::new(0),
             late_reads: Cell::new(0),
-            hurry: Cell::new(false),
             bytes_read: Cell::new(0),
             max_pages: usize::try_from(max_bytes / PAGE).unwrap_or(usize::MAX).max(64),
         }
@@ -182,7 +204,7 @@ impl Pages {
         let (page, offset) = (addr.0 / PAGE, usize::try_from(addr.0 % PAGE).unwrap_or(0));
         if offset + N <= PAGE_LEN {
             self.note(addr, N);
-            let slot = self.slot(page)? as usize;
+            let slot = self.slot(page, offset, N)? as usize;
             let store = self.store.borrow();
             let start = slot % SLAB_PAGES * PAGE_LEN + offset;
             let bytes = store.slabs.get(slot / SLAB_PAGES).and_then(|slab| slab.get(start..));
@@ -195,7 +217,7 @@ impl Pages {
 
     #[inline]
     fn copy(&self, page: u64, offset: usize, buf: &mut [u8]) -> Result<(), Unreadable> {
-        let slot = self.slot(page)? as usize;
+        let slot = self.slot(page, offset, buf.len())? as usize;
         let store = self.store.borrow();
         let bytes = store.bytes(slot).and_then(|bytes| bytes.get(offset..offset + buf.len()));
         buf.copy_from_slice(bytes.ok_or(Unreadable)?);
@@ -211,12 +233,22 @@ impl Pages {
 
     /// Where a page is kept, now that it is read from.
     #[inline]
-    fn slot(&self, page: u64) -> Result<u32, Unreadable> {
+    fn slot(&self, page: u64, offset: usize, len: usize) -> Result<u32, Unreadable> {
         let near = self.near[page as usize % NEAR].get();
-        if page == near.page && (near.marked || self.constant.get() > 0) {
-            return Ok(near.slot);
+        if page == near.page {
+            if self.constant.get() > 0 {
+                return Ok(near.slot);
+            }
+            if near.marked {
+                if self.walking.get()
+                    && let Some(step) = self.footprint.borrow_mut().get_mut(near.step as usize)
+                {
+                    step.lines |= lines(offset, len);
+                }
+                return Ok(near.slot);
+            }
         }
-        self.turn_to(page)
+        self.turn_to(page, lines(offset, len))
     }
 
     /// Forgets which pages were read lately.
@@ -226,13 +258,14 @@ impl Pages {
 
     /// Makes `page` the current one: copies it where it is missing or stale, and marks it as used unless
     /// only constants are read.
-    fn turn_to(&self, page: u64) -> Result<u32, Unreadable> {
+    fn turn_to(&self, page: u64, lines: u32) -> Result<u32, Unreadable> {
         let known = self.store.borrow().slots.get(&page).copied();
         let slot = match known {
             Some(slot) => slot,
             None => self.fetch(page)?,
         };
         let mut marks = self.constant.get() == 0;
+        let mut step = 0;
         if marks {
             let mut store = self.store.borrow_mut();
             let flags = store.flags.get(slot as usize).copied().unwrap_or(0);
@@ -240,7 +273,7 @@ impl Pages {
                 self.copy_again(&mut store, slot)?;
             }
             if let Some(flags) = store.flags.get_mut(slot as usize) {
-                *flags = *flags & (CHANGED | LATE) | USED;
+                *flags = *flags & LATE | USED;
                 // Each read of it is one of a later moment, and has to come by here.
                 if *flags & LATE != 0 {
                     self.late_reads.set(self.late_reads.get() + 1);
@@ -248,31 +281,34 @@ impl Pages {
                 }
             }
             if self.walking.get() {
-                self.footprint.borrow_mut().push(slot);
+                let mut footprint = self.footprint.borrow_mut();
+                step = u32::try_from(footprint.len()).unwrap_or(u32::MAX);
+                footprint.push(Step { slot, lines });
             }
         }
-        self.near[page as usize % NEAR].set(Near { page, slot, marked: marks });
+        self.near[page as usize % NEAR].set(Near { page, slot, step, marked: marks });
         Ok(slot)
     }
 
-    /// What is copied when the copy is frozen is good for what never changes only; anything else is copied
-    /// once more, and counted as late.
+    /// The flags of a page that was just copied for the first time. When the pause is over, it is good for
+    /// what never changes only; anything else is copied once more, and counted as late.
     fn new_flags(&self) -> u8 {
-        if self.frozen.get() { STALE } else { 0 }
+        if self.is_late() { STALE } else { 0 }
     }
 
     /// Copies one page anew.
     fn copy_again(&self, store: &mut Store, slot: u32) -> Result<(), Unreadable> {
         let slot = slot as usize;
         let page = store.pages.get(slot).copied().ok_or(Unreadable)?;
-        store.flags[slot] |= CHANGED;
-        if self.frozen.get() {
+        store.changed[slot] = u32::MAX;
+        let buf = store.bytes_mut(slot..slot + 1).ok_or(Unreadable)?;
+        self.bytes_read.set(self.bytes_read.get() + PAGE);
+        let whole = self.memory.read(page.wrapping_mul(PAGE), buf) == PAGE_LEN;
+        if self.is_late() {
             self.late_pages.set(self.late_pages.get() + u64::from(store.flags[slot] & LATE == 0));
             store.flags[slot] |= LATE;
         }
-        let buf = store.bytes_mut(slot..slot + 1).ok_or(Unreadable)?;
-        self.bytes_read.set(self.bytes_read.get() + PAGE);
-        if self.memory.read(page.wrapping_mul(PAGE), buf) == PAGE_LEN { Ok(()) } else { Err(Unreadable) }
+        if whole { Ok(()) } else { Err(Unreadable) }
     }
 
     /// Copies a page that is not there yet, with some of its neighbours, and returns its slot.
@@ -287,7 +323,7 @@ impl Pages {
             return Err(Unreadable);
         }
         // While the target waits, nothing is copied on suspicion.
-        if !self.hurry.get() && store.is_dense(page / REGION_PAGES, self.max_pages) {
+        if !self.is_awaited() && store.is_dense(page / REGION_PAGES, self.max_pages) {
             self.fetch_region(store, page / REGION_PAGES);
             if let Some(slot) = store.slots.get(&page) {
                 return Ok(*slot);
@@ -304,8 +340,7 @@ impl Pages {
         self.bytes_read.set(self.bytes_read.get() + got as u64);
         let first = u32::try_from(slot).map_err(|_| Unreadable)?;
         for (page, slot) in (page..).zip(first..).take(whole) {
-            store.pages.push(page);
-            store.flags.push(self.new_flags());
+            store.push(page, self.new_flags());
             store.slots.insert(page, slot);
         }
         Ok(first)
@@ -332,23 +367,22 @@ impl Pages {
                 store.slots.insert(page, u32::try_from(slot + n).unwrap_or(u32::MAX));
                 self.bytes_read.set(self.bytes_read.get() + PAGE);
             }
-            store.pages.push(if taken { page } else { GONE });
-            store.flags.push(self.new_flags());
+            store.push(if taken { page } else { GONE }, self.new_flags());
         }
     }
 
-    /// Copies every page anew from which something was read that can change, until `deadline`. Pages
+    /// Copies every page anew from which something was read that can change, until the pause is over. Pages
     /// that are gone are forgotten. Returns how many could not be copied in time.
-    pub(crate) fn refresh(&self, deadline: Option<Instant>) -> usize {
-        self.refresh_those(deadline, |flags| flags & USED != 0)
+    pub(crate) fn refresh(&self) -> usize {
+        self.refresh_those(|flags| flags & USED != 0)
     }
 
     /// Copies what the last refresh had no time for.
     pub(crate) fn refresh_rest(&self) {
-        self.refresh_those(None, |flags| flags & USED != 0 && flags & STALE != 0);
+        self.refresh_those(|flags| flags & USED != 0 && flags & STALE != 0);
     }
 
-    fn refresh_those(&self, deadline: Option<Instant>, chosen: impl Fn(u8) -> bool) -> usize {
+    fn refresh_those(&self, chosen: impl Fn(u8) -> bool) -> usize {
         let store = &mut *self.store.borrow_mut();
         self.leave();
         let mut left = 0;
@@ -361,10 +395,7 @@ impl Pages {
         }
         let mut from = 0;
         let mut fresh = vec![0; BATCH.min(store.pages.len()) * PAGE_LEN];
-        while from < store.pages.len() && left > 0 {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                break;
-            }
+        while from < store.pages.len() && left > 0 && !self.is_late() {
             let to = store.pages.len().min(from + BATCH);
             left -= self.refresh_batch(store, from..to, &chosen, &mut fresh).min(left);
             from = to;
@@ -373,7 +404,7 @@ impl Pages {
     }
 
     /// Copies those of a batch of slots (none is larger than a part of a slab) in few pieces, and marks
-    /// those that hold something else than before. Returns how many of them were chosen.
+    /// those that hold something else than before. Returns how many of them were copied in time.
     fn refresh_batch(
         &self,
         store: &mut Store,
@@ -404,19 +435,23 @@ impl Pages {
             pieces.push(Piece { addr: store.pages[run.start] * PAGE, buf, whole: false });
         }
         self.memory.read_many(&mut pieces);
+        if self.is_late() {
+            return 0;
+        }
         for (run, piece) in runs.into_iter().zip(&pieces) {
             self.bytes_read.set(self.bytes_read.get() + piece.buf.len() as u64);
             for (slot, fresh) in run.zip(piece.buf.chunks_exact(PAGE_LEN)) {
                 store.flags[slot] &= !(STALE | LATE);
                 if !piece.whole {
-                    store.flags[slot] |= CHANGED;
+                    store.changed[slot] = u32::MAX;
                     store.slots.remove(&store.pages[slot]);
                     store.pages[slot] = GONE;
                 } else if let Some(known) = store.bytes_mut(slot..slot + 1)
                     && known != fresh
                 {
+                    let changed = differences(known, fresh);
                     known.copy_from_slice(fresh);
-                    store.flags[slot] |= CHANGED;
+                    store.changed[slot] |= changed;
                 }
             }
         }
@@ -450,15 +485,18 @@ impl Pages {
         Footprint(at(begin)..at(end))
     }
 
-    /// Whether the pages of a footprint hold, as far as is known, what they held when they were copied first;
+    /// Whether what was read is, as far as is known, what it was when its pages were copied first;
     /// whoever has refreshed them knows it.
     pub(crate) fn is_unchanged(&self, footprint: &Footprint) -> bool {
         let store = self.store.borrow();
-        let slots = self.footprint.borrow();
-        let slots = slots.get(footprint.0.start as usize..footprint.0.end as usize).unwrap_or_default();
-        let same =
-            |slot: &u32| store.flags.get(*slot as usize).is_some_and(|flags| flags & (CHANGED | STALE) == 0);
-        !slots.is_empty() && slots.iter().all(same)
+        let steps = self.footprint.borrow();
+        let steps = steps.get(footprint.0.start as usize..footprint.0.end as usize).unwrap_or_default();
+        let same = |step: &Step| {
+            let slot = step.slot as usize;
+            store.flags.get(slot).is_some_and(|flags| flags & STALE == 0)
+                && store.changed.get(slot).is_some_and(|changed| changed & step.lines == 0)
+        };
+        !steps.is_empty() && steps.iter().all(same)
     }
 
     /// Begins to note what is read, but for constants.
@@ -524,23 +562,29 @@ impl Pages {
         !trace.parts().all(|(addr, len)| is_same(addr, len))
     }
 
-    /// From now on the target runs: what is copied from here on is of a later moment, and counted.
-    pub(crate) fn freeze(&self) {
-        self.frozen.set(true);
-    }
-
-    /// Whether the target waits for us: then only what is asked for is copied.
-    pub(crate) fn hurry(&self, hurry: bool) {
-        self.hurry.set(hurry);
-    }
-
-    /// Undoes [`Pages::freeze`].
-    pub(crate) fn thaw(&self) {
-        self.frozen.set(false);
+    /// What is copied from now on belongs to this pause. While it lasts, the target waits for us, and only
+    /// what is asked for is copied; what is copied when it is over is late, and counted.
+    pub(crate) fn begin_pause(&self, over: Over) {
+        self.pause.replace(Some(over));
         self.late_pages.set(0);
     }
 
-    /// How many pages were copied since the copy was frozen.
+    /// What is copied from now on belongs to no pause.
+    pub(crate) fn end_pause(&self) {
+        self.pause.replace(None);
+    }
+
+    /// Whether the target waits for us.
+    fn is_awaited(&self) -> bool {
+        self.pause.borrow().as_ref().is_some_and(|over| !over.is_over())
+    }
+
+    /// Whether what was just copied came too late for the pause that it belongs to.
+    fn is_late(&self) -> bool {
+        self.pause.borrow().as_ref().is_some_and(Over::is_over)
+    }
+
+    /// How many pages were copied when the pause was over.
     pub(crate) fn late_pages(&self) -> u64 {
         self.late_pages.get()
     }
@@ -556,8 +600,14 @@ impl Pages {
     }
 }
 
+/// The lines in which two copies of a page are not the same.
+fn differences(a: &[u8], b: &[u8]) -> u32 {
+    let pairs = a.chunks_exact(LINE).zip(b.chunks_exact(LINE));
+    pairs.enumerate().fold(0, |mask, (line, (a, b))| mask | u32::from(a != b) << line)
+}
+
 /// The pages that were read for one purpose, one after the other: where they are listed.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct Footprint(Range<u32>);
 
 /// What was read for one purpose: addresses and lengths, in order, and none over another.
@@ -581,5 +631,20 @@ impl Trace {
                 (here > 0).then_some(part)
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PAGE_LEN, differences, lines};
+
+    #[test]
+    fn a_line_is_a_bit() {
+        assert_eq!((lines(0, 1), lines(127, 1), lines(127, 2), lines(128, 8)), (1, 1, 3, 2));
+        assert_eq!((lines(0, PAGE_LEN), lines(4088, 8), lines(256, 128)), (u32::MAX, 1 << 31, 4));
+        let (a, mut b) = ([0; PAGE_LEN], [0; PAGE_LEN]);
+        assert_eq!(differences(&a, &b), 0);
+        (b[0], b[128], b[4095]) = (1, 1, 1);
+        assert_eq!(differences(&a, &b), 1 | 2 | 1 << 31);
     }
 }

@@ -1,5 +1,8 @@
 //! A short stop of all threads of a process.
 //!
+//! It ends by itself when its time is over: whoever reads meanwhile may be held up by a page fault, by the
+//! scheduler or by a hypervisor, and the target must not pay for it.
+//!
 //! It is done with `PTRACE_SEIZE` and `PTRACE_INTERRUPT`: no signal is sent, so that the target's
 //! parent, its shell and its supervisor see nothing, and if this process is killed meanwhile, the kernel lets the
 //! target run on. A `SIGSTOP` would do neither.
@@ -20,6 +23,8 @@ use nix::unistd::Pid;
 use rustc_hash::FxHashMap;
 use std::fs;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -56,19 +61,37 @@ pub enum Refused {
     Failed(String),
 }
 
-/// A process whose threads stand still. It runs on when this is dropped.
+/// A process whose threads stand still. It runs on when this is dropped, and at the deadline at the latest.
 #[derive(Debug)]
 pub struct Paused {
     since: Instant,
+    over: Over,
     stopped: usize,
     unstopped: Vec<u32>,
     /// The tracing thread lives as long as this does.
     release: Option<(Sender<()>, JoinHandle<Instant>)>,
 }
 
+/// Tells whether a pause is over.
+#[derive(Clone, Debug, Default)]
+pub struct Over(Arc<AtomicBool>);
+
+impl Over {
+    /// Whether the target runs on, or is about to. What was copied before this said no is of one moment.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Comes before the first thread is let go.
+    fn set(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 impl Paused {
-    /// Stops all threads of process `pid`. Those that have not come to a stop at `deadline` are left
-    /// alone and reported by [`Paused::unstopped`].
+    /// Stops all threads of process `pid`, until `deadline` at the latest. Those that have not come to a
+    /// stop by then are left alone and reported by [`Paused::unstopped`].
     ///
     /// # Errors
     /// Where the kernel does not let us: see [`Refused`].
@@ -78,15 +101,17 @@ impl Paused {
         }
         let (report, reported) = mpsc::channel();
         let (release, released) = mpsc::channel();
+        let over = Over::default();
+        let told = over.clone();
         let thread = thread::Builder::new()
             .name("pause".into())
-            .spawn(move || trace(pid, deadline, &report, &released))
+            .spawn(move || trace(pid, deadline, &report, &released, &told))
             .map_err(|error| Refused::Failed(format!("no thread for the pause: {error}")))?;
         let outcome =
             reported.recv().unwrap_or_else(|_| Err(Refused::Failed("the pause came to nothing".into())));
         match outcome {
             Ok(Report { since, stopped, unstopped }) => {
-                Ok(Self { since, stopped, unstopped, release: Some((release, thread)) })
+                Ok(Self { since, over, stopped, unstopped, release: Some((release, thread)) })
             }
             Err(refused) => {
                 let _ = thread.join();
@@ -95,10 +120,10 @@ impl Paused {
         }
     }
 
-    /// When the first thread was told to stop.
+    /// What tells whether the pause is over.
     #[must_use]
-    pub fn since(&self) -> Instant {
-        self.since
+    pub fn over(&self) -> Over {
+        self.over.clone()
     }
 
     /// How many threads stand still.
@@ -158,6 +183,7 @@ fn trace(
     deadline: Instant,
     report: &Sender<Result<Report, Refused>>,
     released: &Receiver<()>,
+    over: &Over,
 ) -> Instant {
     let mut threads = FxHashMap::default();
     let outcome = stop(pid, deadline, &mut threads).map(|since| Report {
@@ -171,9 +197,10 @@ fn trace(
     });
     let paused = outcome.is_ok();
     if report.send(outcome).is_ok() && paused {
-        // Nothing is ever sent: it ends when the other side is dropped.
-        let _ = released.recv();
+        // Nothing is ever sent: it ends when the other side is dropped, or when the time is over.
+        let _ = released.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
+    over.set();
     for (tid, thread) in threads {
         if let Thread::Still(signal) = thread {
             // It fails when the thread was killed meanwhile.
