@@ -15,8 +15,10 @@ mod error;
 mod memory;
 pub mod process;
 mod source;
+mod watch;
 
 pub use error::{Error, Result};
+pub use watch::Watcher;
 
 use async_trace_core::Snapshot;
 use std::path::Path;
