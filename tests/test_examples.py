@@ -51,6 +51,7 @@ def start(name, interpreter, loop):
             target.wait_asleep(program)
         elif name not in CHANGING:
             target.wait_idle(program)
+            target.wait_asleep(program)
     except BaseException:
         program.stop()
         raise

@@ -80,6 +80,10 @@ pub struct Snapshot {
     /// Coroutines that were created and never started. Filled only when the heap was walked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub coroutines: Vec<UnstartedCoroutine>,
+    /// Coroutines that were dropped without ever having been started, as Python has warned. Filled only when
+    /// the heap was walked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<DroppedCoroutine>,
     /// What could not be read, in words, beside all that could.
     pub problems: Vec<Problem>,
 }
@@ -746,6 +750,8 @@ pub enum CreationSource {
     CoroutineOrigin,
     /// async-trace's own hook in the target.
     Hook,
+    /// Nobody: it is the only line of the program's text that calls the function and does not await it.
+    SourceText,
 }
 
 /// Something that can be waited for or held.
@@ -889,6 +895,17 @@ pub struct UnstartedCoroutine {
     /// Who still refers to it, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_by: Option<Text>,
+}
+
+/// A coroutine that was dropped without ever having been started: Python's warning about it, of which each module
+/// remembers one for each line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct DroppedCoroutine {
+    /// The qualified name of its function.
+    pub function: Text,
+    /// Where it was dropped, which mostly is where it was created.
+    pub at: Frame,
 }
 
 /// Something that could not be read.

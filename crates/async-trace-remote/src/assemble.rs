@@ -77,6 +77,7 @@ pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<
         tasks,
         resources,
         coroutines: Vec::new(),
+        dropped: Vec::new(),
         problems,
     };
     // The files of today may say something else than those that a dead process ran.
@@ -302,7 +303,7 @@ impl<'f> Assembly<'_, '_, 'f> {
                 holds: found.holds.iter().map(hold).collect(),
                 contexts: found.contexts.clone(),
                 handling: None,
-                connection: None,
+                connection: found.connection.clone(),
                 created: found.created.clone(),
                 operations: found.operations.clone(),
                 outcome: found.outcome.clone(),

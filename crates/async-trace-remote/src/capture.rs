@@ -97,7 +97,11 @@ fn snapshot(
         paused_again: Cell::default(),
     };
     let mut pass = read(&session)?;
-    let coroutines = if options.heap { heap::unstarted(&session, &mut pass.walked) } else { Vec::new() };
+    let (mut coroutines, mut dropped) = (Vec::new(), Vec::new());
+    if options.heap {
+        coroutines = heap::unstarted(&session, &mut pass.walked);
+        dropped = heap::dropped(&session, &pass.walked);
+    }
     if target.source == Source::Live && target.os_threads.is_empty() {
         target.os_threads = process::threads::list(pid).unwrap_or_default();
     }
@@ -114,7 +118,10 @@ fn snapshot(
         options,
     };
     let mut snapshot = assemble::snapshot(&session, pass, &mut facts);
-    snapshot.coroutines = coroutines;
+    (snapshot.coroutines, snapshot.dropped) = (coroutines, dropped);
+    if target.source == Source::Live {
+        crate::source::complete(&mut snapshot, &target.identity);
+    }
     let moment = session.now.get();
     target.now = moment;
     Ok(snapshot)

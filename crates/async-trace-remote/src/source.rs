@@ -1,10 +1,13 @@
 //! Source lines, from the files as the target sees them.
 
+mod text;
+
 use crate::process::Identity;
 use async_trace_core::Snapshot;
-use async_trace_core::frame::Frame;
+use async_trace_core::frame::{Frame, FrameKind, Origin};
+use async_trace_core::snapshot::{Creation, CreationSource};
 use async_trace_core::text::Text;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,6 +16,8 @@ use std::time::{Duration, SystemTime};
 
 /// Larger files are not source code that a person wrote.
 const MAX_FILE: u64 = 8 << 20;
+/// In so many files the line is searched that has created a coroutine.
+const MAX_SEARCHED: usize = 256;
 /// `O_NONBLOCK`: a path of the target may have become a FIFO, which must not make us wait.
 const NONBLOCK: i32 = 0o4000;
 
@@ -47,6 +52,40 @@ pub(crate) fn attach(snapshot: &mut Snapshot, identity: &Identity) {
     drop(old);
 }
 
+/// Adds what only the text of the program tells: in which function a coroutine was dropped, and which line
+/// has created one that was never started, where there is only one that can be it.
+pub(crate) fn complete(snapshot: &mut Snapshot, identity: &Identity) {
+    if snapshot.dropped.is_empty() && snapshot.coroutines.is_empty() {
+        return;
+    }
+    let mut sources = Sources { identity, files: FxHashMap::default() };
+    for dropped in &mut snapshot.dropped {
+        let lines = sources.lines(&dropped.at.file);
+        if let Some(function) = lines.and_then(|lines| text::enclosing_function(lines, dropped.at.line)) {
+            dropped.at.function = function.as_str().into();
+        }
+        dropped.at.source = sources.line(&dropped.at.file, dropped.at.line);
+    }
+    let mut files: Vec<Text> = snapshot.coroutines.iter().map(|c| c.defined.file.clone()).collect();
+    let chains = snapshot.tasks.iter().map(|t| &t.chain).chain(snapshot.threads.iter().map(|t| &t.stack));
+    let mut seen = FxHashSet::default();
+    for chain in chains.filter(|chain| seen.insert(chain.as_ptr())) {
+        files.extend(chain.iter().filter(|f| f.origin == Origin::Own).map(|f| f.file.clone()));
+    }
+    files.sort_unstable();
+    files.dedup();
+    files.truncate(MAX_SEARCHED);
+    let mut known: FxHashMap<Text, Option<Creation>> = FxHashMap::default();
+    for coroutine in &mut snapshot.coroutines {
+        let function = &coroutine.defined.function;
+        if coroutine.created.is_none() {
+            let created =
+                known.entry(function.clone()).or_insert_with(|| sources.only_call(&files, function));
+            coroutine.created.clone_from(created);
+        }
+    }
+}
+
 struct Sources<'a> {
     identity: &'a Identity,
     files: FxHashMap<Text, Option<Vec<Text>>>,
@@ -55,11 +94,44 @@ struct Sources<'a> {
 impl Sources<'_> {
     fn line(&mut self, file: &Text, line: u32) -> Option<Text> {
         let index = usize::try_from(line).ok()?.checked_sub(1)?;
+        self.lines(file)?.get(index).map(|line| line.trim().into())
+    }
+
+    fn lines(&mut self, file: &Text) -> Option<&[Text]> {
         if !self.files.contains_key(file) {
             let lines = self.read(file);
             self.files.insert(file.clone(), lines);
         }
-        self.files.get(file)?.as_ref()?.get(index).cloned()
+        self.files.get(file)?.as_deref()
+    }
+
+    /// The only line of these files that can have created a coroutine of this function.
+    fn only_call(&mut self, files: &[Text], function: &str) -> Option<Creation> {
+        let name = function.rsplit('.').next()?;
+        let mut found = None;
+        for file in files {
+            let lines = self.lines(file).unwrap_or_default();
+            for line in text::unawaited_calls(lines, name) {
+                if found.is_some() {
+                    return None;
+                }
+                let around = text::enclosing_function(lines, line);
+                found = Some((file.clone(), line, around.unwrap_or_else(|| "<module>".to_owned())));
+            }
+        }
+        let (file, line, around) = found?;
+        let source = self.line(&file, line);
+        let frame = Frame {
+            function: around.as_str().into(),
+            file,
+            line,
+            kind: FrameKind::Function,
+            origin: Origin::Own,
+            columns: None,
+            source,
+            locals: Vec::new(),
+        };
+        Some(Creation { stack: [frame].into(), kept_by: CreationSource::SourceText, task: None })
     }
 
     fn read(&self, file: &str) -> Option<Vec<Text>> {
@@ -87,7 +159,7 @@ impl Sources<'_> {
         }
         let mut bytes = Vec::new();
         opened.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
-        Some(String::from_utf8_lossy(&bytes).lines().map(|line| line.trim().into()).collect())
+        Some(String::from_utf8_lossy(&bytes).lines().map(Text::from).collect())
     }
 }
 

@@ -4,7 +4,8 @@ use super::words;
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
 use crate::finding::{Evidence, Role, Severity};
-use crate::snapshot::UnstartedCoroutine;
+use crate::frame::Origin;
+use crate::snapshot::{CreationSource, DroppedCoroutine, UnstartedCoroutine};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(super) const CHECK: Check = Check {
@@ -14,6 +15,53 @@ pub(super) const CHECK: Check = Check {
 };
 
 fn run(scene: &Scene<'_>, findings: &mut Findings) {
+    dropped(scene, findings);
+    never_started(scene, findings);
+}
+
+/// Those that are gone, of which Python has warned: in the program's own code, or in the loop's, where a
+/// callback was an `async def`.
+fn dropped(scene: &Scene<'_>, findings: &mut Findings) {
+    let concerns =
+        |d: &&DroppedCoroutine| d.at.origin == Origin::Own || d.at.file.ends_with("asyncio/events.py");
+    let mut functions: Vec<(&str, Vec<&DroppedCoroutine>)> = Vec::new();
+    for coroutine in scene.now.dropped.iter().filter(concerns) {
+        match functions.iter_mut().find(|(function, _)| **function == *coroutine.function) {
+            Some((_, places)) => places.push(coroutine),
+            None => functions.push((&coroutine.function, vec![coroutine])),
+        }
+    }
+    for (function, places) in functions {
+        let first = &places[0].at;
+        let more = match places.len() - 1 {
+            0 => String::new(),
+            n => format!(" and {}", words::amount(n, "other place")),
+        };
+        let is_callback = first.origin == Origin::Library;
+        let summary = if is_callback {
+            format!(
+                "{function}() was given to the event loop as a callback: it is an `async def`, and never runs"
+            )
+        } else {
+            format!("{function}() was called and never awaited, in {}{more}", words::place(Some(first)))
+        };
+        let lines = places.iter().take(8).map(|dropped| {
+            Evidence::new(Role::Created, "dropped without `await`, as Python has warned")
+                .at(Some(&dropped.at))
+        });
+        findings.add(
+            finding(CHECK.slug, Severity::Warning, summary).evidence(lines).advice(if is_callback {
+                format!("give it a plain function that calls `asyncio.create_task({function}(…))`")
+            } else {
+                format!("write `await {function}(…)`, or start it with `asyncio.create_task(…)`")
+            }),
+            [],
+        );
+    }
+}
+
+/// Those that are still there.
+fn never_started(scene: &Scene<'_>, findings: &mut Findings) {
     // One that was created a moment ago is about to be awaited: it must have been there all the time.
     let Some((_, earlier)) = scene.history.snapshots().split_last() else { return };
     if !scene.time_passed() {
@@ -41,7 +89,9 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         let first = coroutines[0];
         let n = coroutines.len();
         let created = first.created.as_ref().and_then(|c| own_frame(&c.stack));
-        let site = created.map_or_else(String::new, |f| format!(", created in {},", words::place(Some(f))));
+        let is_guess = first.created.as_ref().is_some_and(|c| c.kept_by == CreationSource::SourceText);
+        let how = if is_guess { "probably created" } else { "created" };
+        let site = created.map_or_else(String::new, |f| format!(", {how} in {},", words::place(Some(f))));
         let kept = first.kept_by.as_ref().map_or_else(String::new, |k| {
             format!("; {k} still refers to {}", if n == 1 { "it" } else { "one" })
         });
@@ -50,17 +100,18 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         let mut lines = vec![Evidence::new(Role::Defined, "never started").at(Some(&first.defined))];
         lines[0].count = (n > 1).then_some(n as u32);
         if let Some(created) = created {
-            lines.push(Evidence::new(Role::Created, "created").at(Some(created)));
+            let text = if is_guess { "the only line that calls it without `await`" } else { "created" };
+            lines.push(Evidence::new(Role::Created, text).at(Some(created)));
         }
         let mut found = finding(CHECK.slug, Severity::Warning, summary).evidence(lines);
         if scene.history.interval_s == 0.0 {
             found = found.doubt("they were looked at only once, and may be about to be awaited");
         }
-        findings.add(
-            found
-                .advice(format!("write `await {function}(…)`, or start it with `asyncio.create_task(…)`"))
-                .advice("run with `python -X dev` or tracing on, to see where they are created"),
-            [],
-        );
+        found =
+            found.advice(format!("write `await {function}(…)`, or start it with `asyncio.create_task(…)`"));
+        if created.is_none() {
+            found = found.advice("run with `python -X dev` or tracing on, to see where they are created");
+        }
+        findings.add(found, []);
     }
 }

@@ -15,6 +15,7 @@ impl Paths {
         let stacks = snapshot.tasks.iter().map(|t| &*t.chain);
         let stacks = stacks.chain(snapshot.threads.iter().map(|t| &*t.stack));
         let stacks = stacks.chain(snapshot.coroutines.iter().map(|c| std::slice::from_ref(&c.defined)));
+        let stacks = stacks.chain(snapshot.dropped.iter().map(|d| std::slice::from_ref(&d.at)));
         let (mut chains, mut files) = (FxHashSet::default(), FxHashSet::default());
         let mut base: Option<&str> = None;
         for stack in stacks.filter(|s| chains.insert(s.as_ptr())) {

@@ -70,6 +70,7 @@ pub fn tree(snapshot: &Snapshot, options: &Options, canvas: &mut impl Canvas) {
         tree.loops(canvas);
         tree.threads(canvas);
         tree.never_started(canvas);
+        tree.dropped(canvas);
     }
     tree.problems(canvas);
 }
@@ -222,12 +223,30 @@ impl<'a> Tree<'a> {
             self.line.say(", defined");
             self.speaker.place(&mut self.line, &coroutine.defined, None);
             if let Some(frame) = coroutine.created.as_ref().and_then(|c| frames::telling(&c.stack)) {
-                self.line.say(", created ");
+                let guessed =
+                    coroutine.created.as_ref().is_some_and(|c| c.kept_by == CreationSource::SourceText);
+                self.line.say(if guessed { ", created (guessed) " } else { ", created " });
                 self.speaker.at(&mut self.line, frame);
             }
             if let Some(kept_by) = &coroutine.kept_by {
                 self.line.say(", kept by ").say(kept_by);
             }
+            self.end(canvas, "  ", 2);
+        }
+    }
+
+    /// Coroutines that were dropped without ever having been started.
+    fn dropped(&mut self, canvas: &mut impl Canvas) {
+        let dropped = &self.index.snapshot.dropped;
+        if dropped.is_empty() {
+            return;
+        }
+        canvas.end_line();
+        self.line.put(Role::Heading, "coroutines that were never awaited, as Python has warned");
+        self.end(canvas, "", 2);
+        for coroutine in dropped {
+            self.line.put(Role::Function, &coroutine.function).say(", dropped ");
+            self.speaker.at(&mut self.line, &coroutine.at);
             self.end(canvas, "  ", 2);
         }
     }

@@ -4,8 +4,8 @@ use super::walk::{Session, Walked};
 use crate::cpython::generator::{self, State};
 use crate::cpython::object::{Kind, Read, Reader, Torn, word};
 use crate::memory::addr::Addr;
-use async_trace_core::frame::FrameKind;
-use async_trace_core::snapshot::{ProblemCode, UnstartedCoroutine};
+use async_trace_core::frame::{Frame, FrameKind};
+use async_trace_core::snapshot::{DroppedCoroutine, ProblemCode, UnstartedCoroutine};
 use rustc_hash::FxHashSet;
 
 /// `PyGC_Head` {next, previous}, before each object that the collector knows. The low bits of its words
@@ -44,6 +44,65 @@ pub(crate) fn unstarted(session: &Session<'_>, walked: &mut Walked) -> Vec<Unsta
         (&a.defined.file, a.defined.line, a.id).cmp(&(&b.defined.file, b.defined.line, b.id))
     });
     found
+}
+
+/// What Python has warned about: each module remembers which warnings it gave for which lines
+/// (`__warningregistry__`, {(text, category, line): true}, Python/_warnings.c).
+pub(crate) fn dropped(session: &Session<'_>, walked: &Walked) -> Vec<DroppedCoroutine> {
+    let mut found = Vec::new();
+    for interpreter in &walked.interpreters {
+        // What cannot be read now was no warning of this program, or is one that is just being given.
+        let modules = session.reader.dict(interpreter.modules).unwrap_or_default();
+        for (_, module) in modules {
+            let _ = warnings_of(session, module, &mut found);
+        }
+    }
+    found.sort_by(|a: &DroppedCoroutine, b| {
+        (&a.at.file, a.at.line, &a.function).cmp(&(&b.at.file, b.at.line, &b.function))
+    });
+    found.dedup();
+    found.truncate(MAX_SHOWN);
+    found
+}
+
+fn warnings_of(session: &Session<'_>, module: Addr, found: &mut Vec<DroppedCoroutine>) -> Read<()> {
+    let reader = session.reader;
+    if reader.kind_of(module)? != Kind::Module {
+        return Ok(());
+    }
+    let globals = reader.module_dict(module)?;
+    let Some(registry) = reader.dict_get(globals, "__warningregistry__")? else { return Ok(()) };
+    for (key, _) in reader.dict(registry)? {
+        if reader.kind_of(key)? != Kind::Tuple {
+            continue;
+        }
+        let [message, _, line] = reader.tuple(key)?[..] else { continue };
+        if reader.kind_of(message)? != Kind::Str || reader.kind_of(line)? != Kind::Int {
+            continue;
+        }
+        let message = reader.text(message)?;
+        let Some(function) =
+            message.strip_prefix("coroutine '").and_then(|rest| rest.split_once("' was never awaited"))
+        else {
+            continue;
+        };
+        let file = match reader.dict_get(globals, "__file__")? {
+            Some(file) if reader.kind_of(file)? == Kind::Str => reader.text(file)?,
+            _ => continue,
+        };
+        let at = Frame {
+            function: "<module>".into(),
+            origin: session.places.origin_of(&file),
+            file,
+            line: u32::try_from(reader.int(line)?).unwrap_or(0),
+            kind: FrameKind::Function,
+            columns: None,
+            source: None,
+            locals: Vec::new(),
+        };
+        found.push(DroppedCoroutine { function: function.0.into(), at });
+    }
+    Ok(())
 }
 
 /// Walks one of the collector's lists.

@@ -7,6 +7,7 @@
 mod blocked;
 mod chain;
 mod closure;
+mod connection;
 mod describe;
 mod event_loop;
 mod executor;

@@ -2,7 +2,7 @@
 
 use super::chain::{Chain, End, Node};
 use super::walk::{Session, Task, Thread, Walked};
-use super::{hold, hook, wait};
+use super::{connection, hold, hook, wait};
 use crate::cpython::frame::Frame as PyFrame;
 use crate::cpython::object::{Kind, Read, Reader, Torn, word};
 use crate::memory::addr::Addr;
@@ -88,6 +88,7 @@ pub(crate) fn read(
         wait,
         holds,
         contexts,
+        connection: connection::read(session, &chain.nodes),
         created,
         records,
         operations: Vec::new(),

@@ -13,7 +13,8 @@ use crate::cpython::runtime::{self, Interpreter, ThreadState};
 use crate::memory::addr::Addr;
 use async_trace_core::frame::{Frame, Local};
 use async_trace_core::snapshot::{
-    Callback, Context, Creation, LoopState, Operation, Outcome, ProblemCode, TaskState, Trust, Verb,
+    Callback, Connection, Context, Creation, LoopState, Operation, Outcome, ProblemCode, TaskState, Trust,
+    Verb,
 };
 use async_trace_core::text::Text;
 use rustc_hash::FxHashMap;
@@ -69,6 +70,8 @@ pub(crate) struct Task {
     pub wait: Option<Wait>,
     pub holds: Vec<Hold>,
     pub contexts: Vec<Context>,
+    /// The client connection that it serves.
+    pub connection: Option<Connection>,
     pub created: Option<Creation>,
     /// What async-trace's own hook has for it.
     pub records: Option<super::hook::Records>,

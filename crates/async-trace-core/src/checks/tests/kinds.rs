@@ -262,6 +262,26 @@ fn ten_thousand_idle_handlers_are_no_flood() {
 }
 
 #[test]
+fn coroutines_that_were_dropped() {
+    let text = "
+dropped WebSocketResponse.ping keepalive app.py:31
+dropped WebSocketResponse.ping close app.py:47
+dropped job Handle._run /usr/lib/python3.11/asyncio/events.py:80
+dropped refresh lib renew client.py:9
+";
+    assert_snapshot!(at_once(text), @"
+    0 never-awaited (warning, proven): WebSocketResponse.ping() was called and never awaited, in keepalive() at app.py:31 and 1 other place
+      created keepalive app.py:31: dropped without `await`, as Python has warned
+      created close app.py:47: dropped without `await`, as Python has warned
+      try write `await WebSocketResponse.ping(…)`, or start it with `asyncio.create_task(…)`
+    1 never-awaited (warning, proven): job() was called and never awaited, in Handle._run() at events.py:80
+      created Handle._run events.py:80: dropped without `await`, as Python has warned
+      try write `await job(…)`, or start it with `asyncio.create_task(…)`
+    ");
+    assert_eq!(at_once("dropped refresh lib renew client.py:9\n"), "healthy");
+}
+
+#[test]
 fn coroutines_that_were_never_started() {
     let text = "
 unstarted register app.py:22 kept \"app['pending']\"
@@ -279,8 +299,9 @@ unstarted ping ws.py:5
       defined ×2 register app.py:22: never started
       created register_routes app.py:26: created
       try write `await register(…)`, or start it with `asyncio.create_task(…)`
-      try run with `python -X dev` or tracing on, to see where they are created
     ");
+    let guessed = text.replace(" origin", " text");
+    assert!(after_two_seconds(&guessed).contains("probably created in register_routes() at app.py:26,"));
     assert_eq!(at_once(text), "healthy");
     assert_eq!(changed("unstarted fetch app.py:3\n", "unstarted other app.py:9\n"), "healthy");
 }

@@ -585,6 +585,8 @@ unstarted send_mail app.py:12 kept \"list of Outbox\"
 unstarted send_mail app.py:12 kept \"list of Outbox\"
   created main app.py:7 origin
 unstarted log app.py:20
+  created main app.py:9 text
+dropped Socket.ping keepalive app.py:31
 ";
     assert_snapshot!(shown(text, &narrow()), @"
     process 4711: python3 app.py
@@ -594,7 +596,10 @@ unstarted log app.py:20
     coroutines that were never started
       send_mail (2 times), defined at app.py:12, created at app.py:7 (main), kept by
         list of Outbox
-      log, defined at app.py:20
+      log, defined at app.py:20, created (guessed) at app.py:9 (main)
+
+    coroutines that were never awaited, as Python has warned
+      Socket.ping, dropped at app.py:31 (keepalive)
     ");
 }
 

@@ -1,0 +1,87 @@
+//! The client connection that a task serves, and whether the client has gone.
+//!
+//! A server's library runs a task for each connection or request, in a method of its protocol: the outermost
+//! frame's `self` has the transport. A handler of `asyncio.start_server` gets a `StreamWriter`.
+
+use super::chain::Node;
+use super::walk::Session;
+use crate::cpython::object::{Kind, Read, Reader};
+use crate::memory::addr::Addr;
+use async_trace_core::frame::Origin;
+use async_trace_core::snapshot::Connection;
+
+/// How many of a task's outermost frames may be those of the server's library.
+const MAX_FRAMES: usize = 3;
+/// How many of a handler's arguments are looked at.
+const MAX_ARGUMENTS: usize = 4;
+/// `UVHandle._handle`, after `PyObject` and the table of C methods; NULL when it is closed
+/// (`uvloop/handles/handle.pxd`).
+const UV_HANDLE: u64 = 24;
+
+/// Reads it; nothing for a task that serves none, or where the library keeps it elsewhere.
+pub(super) fn read(session: &Session<'_>, nodes: &[Node]) -> Option<Connection> {
+    let reader = session.reader;
+    for (depth, node) in nodes.iter().take(MAX_FRAMES).enumerate() {
+        let Some(frame) = &node.frame else { continue };
+        if session.places.frame(node.place)?.origin == Origin::Library {
+            let Ok(Some(owner)) = frame.local(reader, "self") else { continue };
+            if let Ok(Some(closed)) = of_protocol(reader, owner) {
+                return Some(Connection { closed, file: None });
+            }
+            continue;
+        }
+        if depth > 0 {
+            return None;
+        }
+        // Any other name is not worth to touch an object that many tasks may share.
+        let arguments = frame.code.variables(reader).ok()?;
+        let writer =
+            arguments.iter().take(MAX_ARGUMENTS).find(|argument| argument.name.contains("writer"))?;
+        let writer = frame.local(reader, &writer.name).ok()??;
+        let is_writer = &*reader.type_of(writer).ok()?.name == "StreamWriter";
+        let transport = if is_writer { reader.attr(writer, "_transport").ok()?? } else { return None };
+        // It may as well be one that the task has opened itself, until it is known to be of no use.
+        return (is_closed(reader, transport) == Ok(Some(true)))
+            .then_some(Connection { closed: true, file: None });
+    }
+    None
+}
+
+/// Whether the transport of a protocol, or of an object like one, is closed.
+fn of_protocol(reader: &Reader<'_>, owner: Addr) -> Read<Option<bool>> {
+    for name in ["transport", "_transport"] {
+        let Some(transport) = reader.attr(owner, name)? else { continue };
+        if reader.kind_of(transport)? != Kind::None {
+            return is_closed(reader, transport);
+        }
+        // Protocols forget their transport in `connection_lost`, and have one before any task runs.
+        let is_protocol = reader
+            .bases(owner)?
+            .iter()
+            .any(|base| &*reader.full_type_name(base) == "asyncio.protocols.BaseProtocol");
+        return Ok(is_protocol.then_some(true));
+    }
+    Ok(None)
+}
+
+/// Whether a transport is closed or closing; nothing for one that is not known.
+fn is_closed(reader: &Reader<'_>, transport: Addr) -> Read<Option<bool>> {
+    let of = reader.type_of(transport)?;
+    if matches!(&*of.name, "uvloop.loop.TCPTransport" | "uvloop.loop.UnixTransport") {
+        return reader.ptr(transport + UV_HANDLE).map(|handle| Some(handle.is_null()));
+    }
+    // `_SelectorTransport` has the first two, `_SSLProtocolTransport` the last.
+    for name in ["_closing", "_conn_lost", "_closed"] {
+        if let Some(value) = reader.attr(transport, name)?
+            && matches!(reader.kind_of(value)?, Kind::Bool | Kind::Int)
+        {
+            if reader.truth(value)? {
+                return Ok(Some(true));
+            }
+            if name != "_closing" {
+                return Ok(Some(false));
+            }
+        }
+    }
+    Ok(None)
+}

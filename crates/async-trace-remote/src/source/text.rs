@@ -1,0 +1,126 @@
+//! What the text of a Python file tells where its compiled code does not: a look at words and indentation,
+//! not a parser.
+
+/// What is called with a coroutine, and will see to it that it runs.
+const TAKERS: &[&str] = &[
+    "create_task",
+    "ensure_future",
+    "gather",
+    "run",
+    "run_until_complete",
+    "run_coroutine_threadsafe",
+    "shield",
+    "start_soon",
+    "wait_for",
+];
+
+/// The qualified name of the function that a line (from 1 on) is in.
+pub(super) fn enclosing_function(lines: &[impl AsRef<str>], line: u32) -> Option<String> {
+    let at = usize::try_from(line).ok()?.checked_sub(1)?;
+    let mut depth = indentation(lines.get(at)?.as_ref())?;
+    let mut names = Vec::new();
+    let mut inner_is_function = false;
+    for above in lines.get(..at)?.iter().rev() {
+        let above = above.as_ref();
+        let Some(indent) = indentation(above).filter(|indent| *indent < depth) else { continue };
+        depth = indent;
+        let words = above.trim_start();
+        let (is_function, rest) =
+            match words.strip_prefix("async def ").or_else(|| words.strip_prefix("def ")) {
+                Some(rest) => (true, rest),
+                None => match words.strip_prefix("class ") {
+                    Some(rest) if !names.is_empty() => (false, rest),
+                    // What is in the body of a class, or in an `if`, is in no function yet.
+                    _ => continue,
+                },
+            };
+        if is_function && !names.is_empty() {
+            names.push("<locals>".to_owned());
+        }
+        inner_is_function |= is_function;
+        names.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+    }
+    names.reverse();
+    inner_is_function.then(|| names.join("."))
+}
+
+/// The lines that call a function of this name, and neither await the result nor hand it to something that
+/// runs it.
+pub(super) fn unawaited_calls(lines: &[impl AsRef<str>], name: &str) -> Vec<u32> {
+    let is_call = |line: &str| {
+        let code = without_comment(line);
+        code.match_indices(name).any(|(at, _)| {
+            let (before, after) = (&code[..at], &code[at + name.len()..]);
+            after.starts_with('(')
+                && !before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
+                && !is_used(before.trim_end_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.')))
+        })
+    };
+    let numbered = lines.iter().zip(1..);
+    numbered.filter(|(line, _)| is_call(line.as_ref())).map(|(_, number)| number).collect()
+}
+
+/// Whether what stands before a call's dotted name makes use of its result, or is no call at all.
+fn is_used(before: &str) -> bool {
+    let words = before.trim_end();
+    let last = |text: &str| -> String {
+        let tail: Vec<char> = text.chars().rev().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        tail.into_iter().rev().collect()
+    };
+    if words.len() < before.len() && matches!(&*last(words), "await" | "def" | "class" | "from") {
+        return true;
+    }
+    // In a string.
+    if words.matches('"').count() % 2 == 1 || words.matches('\'').count() % 2 == 1 {
+        return true;
+    }
+    words.strip_suffix('(').is_some_and(|caller| TAKERS.contains(&&*last(caller)))
+}
+
+fn without_comment(line: &str) -> &str {
+    let mut quote = None;
+    for (at, c) in line.char_indices() {
+        match (quote, c) {
+            (None, '#') => return &line[..at],
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            _ => {}
+        }
+    }
+    line
+}
+
+/// How far a line is indented; none for one without code.
+fn indentation(line: &str) -> Option<usize> {
+    let code = line.trim_start();
+    (!code.is_empty() && !code.starts_with('#')).then_some(line.len() - code.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{enclosing_function, unawaited_calls};
+
+    fn lines(text: &str) -> Vec<&str> {
+        text.lines().collect()
+    }
+
+    #[test]
+    fn a_line_is_in_the_function_around_it() {
+        let text = lines(
+            "import x\nclass Server:\n    limit = 3\n    async def close(self):\n        if self:\n\n# note\n            \
+             self.ping()\n\ndef outer():\n    def inner():\n        return 1\n    return inner\nouter()\n",
+        );
+        let found: Vec<_> = [3, 8, 12, 13, 14, 99].map(|line| enclosing_function(&text, line)).into();
+        let expected = [None, Some("Server.close"), Some("outer.<locals>.inner"), Some("outer"), None, None];
+        assert_eq!(found, expected.map(|name| name.map(str::to_owned)));
+    }
+
+    #[test]
+    fn a_call_is_one_whose_result_nobody_awaits() {
+        let text = lines(
+            "async def ping(self):\nws.ping()\nawait ws.ping()\nasyncio.create_task(self.ws.ping())\n\
+             # ping()\nlog('ping()')\nx.append(ping(1))\nshipping()\nping\ny = ping()\ngather(ping())\n",
+        );
+        assert_eq!(unawaited_calls(&text, "ping"), [2, 7, 10]);
+    }
+}

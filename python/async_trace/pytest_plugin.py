@@ -1,0 +1,162 @@
+"""The pytest plugin: when a test with an event loop exceeds its time, say what every task does, and what is wrong.
+
+It needs no switching on. The time is, of these, the first that is set: the option ``--async-trace-timeout``
+or ini value ``async_trace_timeout``; the timeout of the test by the plugin pytest-timeout; pytest's own
+``faulthandler_timeout``. What is printed goes past pytest's capturing to the terminal, once per test, just
+before pytest-timeout ends the test. The test itself is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+# How long to look: what does not move meanwhile counts as stuck.
+_LOOK = 0.6
+# The report is printed so many seconds before another plugin ends the test, or the process.
+_LEAD = 1.0
+
+_OPTION = "async_trace_timeout"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the option and the ini value."""
+    text = "seconds after which a running test with an event loop is reported on (0: never)"
+    group = parser.getgroup("async-trace")
+    group.addoption("--async-trace-timeout", type=float, default=None, metavar="SECONDS", dest=_OPTION, help=text)
+    parser.addini(_OPTION, text, default=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep a way to the terminal, before pytest begins to capture."""
+    config.pluginmanager.register(_Plugin(config), "async-trace-reports")
+
+
+class _Plugin:
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.watch: _Watch | None = None
+        self.sections: dict[str, str] = {}
+        try:
+            self.terminal: int | None = os.dup(sys.__stderr__.fileno())  # type: ignore[union-attr]
+        except (AttributeError, OSError, ValueError):
+            self.terminal = None
+        # Of a worker of pytest-xdist nobody sees the terminal.
+        if hasattr(config, "workerinput"):
+            self.terminal = None
+
+    def pytest_unconfigure(self) -> None:
+        self.stop()
+        if self.terminal is not None:
+            os.close(self.terminal)
+            self.terminal = None
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        seconds = self.own_limit()
+        if seconds is None and not self.config.pluginmanager.hasplugin("timeout"):
+            seconds = _number(self.ini("faulthandler_timeout"))
+        if seconds:
+            self.start(item, seconds)
+        yield
+        self.stop()
+
+    @pytest.hookimpl(optionalhook=True, hookwrapper=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> Iterator[None]:
+        """Called by pytest-timeout when the time of a test begins."""
+        limit = getattr(settings, "timeout", None)
+        if limit and self.own_limit() is None:
+            lead = min(_LEAD, 0.5 * limit)
+            self.start(item, limit - lead, look=min(_LOOK, 0.6 * lead))
+        yield
+
+    @pytest.hookimpl(optionalhook=True, hookwrapper=True)
+    def pytest_timeout_cancel_timer(self, item: pytest.Item) -> Iterator[None]:
+        """Called by pytest-timeout when the test is over."""
+        if self.own_limit() is None:
+            self.stop()
+        yield
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+        outcome: Any = yield
+        text = self.sections.pop(item.nodeid, None)
+        if text is not None:
+            outcome.get_result().sections.append(("async-trace", text))
+
+    def own_limit(self) -> float | None:
+        given = self.config.getoption(_OPTION)
+        return _number(self.ini(_OPTION) if given is None else given)
+
+    def ini(self, name: str) -> Any:
+        try:
+            return self.config.getini(name)
+        except (KeyError, ValueError):
+            return None
+
+    def start(self, item: pytest.Item, seconds: float, look: float = _LOOK) -> None:
+        self.stop()
+        self.watch = _Watch(self, item.nodeid, seconds, look)
+
+    def stop(self) -> None:
+        if self.watch is not None:
+            self.watch.cancel()
+            self.watch = None
+
+    def show(self, test: str, text: str) -> None:
+        if self.terminal is None:
+            self.sections[test] = text
+            return
+        data = f"\n{text}\n".encode("utf-8", "backslashreplace")
+        while data:
+            data = data[os.write(self.terminal, data) :]
+
+
+class _Watch:
+    """Reports on one test when its time is over, from a thread of its own."""
+
+    def __init__(self, plugin: _Plugin, test: str, seconds: float, look: float) -> None:
+        self._plugin, self._test, self._seconds, self._look = plugin, test, seconds, look
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="async-trace", daemon=True)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        self._over.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        if self._over.wait(max(self._seconds, 0.0)):
+            return
+        text = _report(self._test, self._seconds, self._look)
+        if text is not None and not self._over.is_set():
+            self._plugin.show(self._test, text)
+
+
+def _report(test: str, seconds: float, look: float) -> str | None:
+    """What is wrong and what every task does; None where no event loop is."""
+    from . import _core, check
+
+    try:
+        found = check(look)
+        dump = _core.dump_text(False, False)
+    except RuntimeError:
+        # Without asyncio in the process there is nothing to say.
+        return None
+    if " 0 tasks" in dump.partition("\n\n")[0]:
+        return None
+    title = f" async-trace: {test} has been running for {seconds:.1f} s "
+    return "\n".join([title.center(80, "="), str(found), "", dump.rstrip("\n"), "=" * 80])
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
