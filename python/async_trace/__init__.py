@@ -12,6 +12,7 @@ Importing this package, or using one of its functions, switches tracing on. Impo
 
 from __future__ import annotations
 
+import os as _os
 import sys as _sys
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
@@ -66,12 +67,17 @@ def __dir__() -> list[str]:
     return sorted(set(globals()) | set(_HOMES))
 
 
+_LOADER_OF_PYTEST = _os.path.join("_pytest", "assertion", "rewrite.py")
+
+
 def _only_for_submodule() -> bool:
     """Whether the import system loads this package because somebody imports a module inside of it."""
     frame = _sys._getframe(1) if hasattr(_sys, "_getframe") else None
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
-        if not frame.f_code.co_filename.startswith("<frozen importlib"):
+        file = frame.f_code.co_filename
+        # pytest loads its plugins with a loader of its own.
+        if not file.startswith("<frozen importlib") and not file.endswith(_LOADER_OF_PYTEST):
             return False
         if frame.f_code.co_name == "_find_and_load" and frame.f_locals.get("name", "").startswith(
             __name__ + "."

@@ -1,6 +1,6 @@
 """The pytest plugin: when a test with an event loop exceeds its time, say what every task does, and what is wrong.
 
-It needs no switching on. The time is, of these, the first that is set: the option ``--async-trace-timeout``
+It needs no switching on; with ``ASYNC_TRACE=1`` it says where each task was created, too. The time is, of these, the first that is set: the option ``--async-trace-timeout``
 or ini value ``async_trace_timeout``; the timeout of the test by the plugin pytest-timeout; pytest's own
 ``faulthandler_timeout``. What is printed goes past pytest's capturing to the terminal, once per test, just
 before pytest-timeout ends the test. The test itself is left alone.
@@ -18,8 +18,11 @@ import pytest
 
 # How long to look: what does not move meanwhile counts as stuck.
 _LOOK = 0.6
-# The report is printed so many seconds before another plugin ends the test, or the process.
-_LEAD = 1.0
+# The report is begun so many seconds before another plugin ends the test, or the process: a large program on a
+# busy machine takes a while to look through.
+_LEAD = 2.0
+
+_WIDTH = 80
 
 _OPTION = "async_trace_timeout"
 
@@ -72,7 +75,7 @@ class _Plugin:
         limit = getattr(settings, "timeout", None)
         if limit and self.own_limit() is None:
             lead = min(_LEAD, 0.5 * limit)
-            self.start(item, limit - lead, look=min(_LOOK, 0.6 * lead))
+            self.start(item, limit - lead, look=min(_LOOK, 0.3 * lead))
         yield
 
     @pytest.hookimpl(optionalhook=True, hookwrapper=True)
@@ -141,18 +144,18 @@ class _Watch:
 
 def _report(test: str, seconds: float, look: float) -> str | None:
     """What is wrong and what every task does; None where no event loop is."""
-    from . import _core, check
+    from . import _core
 
     try:
-        found = check(look)
-        dump = _core.dump_text(False, False)
+        _, found = _core.check(look, _WIDTH)
+        dump = _core.dump_text(False, False, _WIDTH)
     except RuntimeError:
         # Without asyncio in the process there is nothing to say.
         return None
     if " 0 tasks" in dump.partition("\n\n")[0]:
         return None
     title = f" async-trace: {test} has been running for {seconds:.1f} s "
-    return "\n".join([title.center(80, "="), str(found), "", dump.rstrip("\n"), "=" * 80])
+    return "\n".join([title.center(_WIDTH, "="), found.rstrip("\n"), "", dump.rstrip("\n"), "=" * _WIDTH])
 
 
 def _number(value: Any) -> float | None:

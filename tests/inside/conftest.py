@@ -13,6 +13,7 @@ from rig.interpreters import CACHE, ROOT, with_packages
 HERE = Path(__file__).parent
 # What the tests need beside the package, for the interpreters that have wheels of it.
 LIBRARIES = ["aiohttp", "anyio", "aiosqlite", "async_timeout", "click", "gunicorn", "uvicorn", "uvloop==0.23.0"]
+LIBRARIES += ["pytest", "pytest-asyncio", "pytest-timeout"]
 # Theirs, which pip leaves out when it runs on a Python that does not need them.
 LIBRARIES += ["exceptiongroup", "h11", "packaging", "typing_extensions"]
 

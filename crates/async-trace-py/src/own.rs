@@ -17,10 +17,16 @@ use std::time::Duration;
 /// its own is not taken for something that never went away.
 const LOOKS: [f64; 6] = [0.0, 0.13, 0.31, 0.54, 0.79, 1.0];
 
+/// The name of threads of this package.
+const OWN_THREAD: &str = "async-trace";
+
 fn read(heap: bool) -> PyResult<Snapshot> {
     let options = Options { pause: false, source: true, heap, ..Options::default() };
-    capture(std::process::id(), &options)
-        .map_err(|error| PyRuntimeError::new_err(format!("{error} [{}]", error.code())))
+    let mut snapshot = capture(std::process::id(), &options)
+        .map_err(|error| PyRuntimeError::new_err(format!("{error} [{}]", error.code())))?;
+    // What looks is not what is looked at.
+    snapshot.threads.retain(|thread| &*thread.name != OWN_THREAD);
+    Ok(snapshot)
 }
 
 /// Text without colours.
@@ -60,7 +66,8 @@ pub fn dump_json() -> PyResult<String> {
 /// What is wrong in this process, looked at for so many seconds: JSON and text as `async-trace check`
 /// prints them.
 #[pyfunction]
-pub fn check(py: Python<'_>, seconds: f64) -> PyResult<(String, String)> {
+#[pyo3(signature = (seconds, width=None))]
+pub fn check(py: Python<'_>, seconds: f64, width: Option<usize>) -> PyResult<(String, String)> {
     let time = Duration::try_from_secs_f64(seconds)
         .map_err(|_| pyo3::exceptions::PyValueError::new_err("seconds must be a time, 0 or more"))?;
     let looks = if time.is_zero() { &LOOKS[..1] } else { &LOOKS[..] };
@@ -77,7 +84,7 @@ pub fn check(py: Python<'_>, seconds: f64) -> PyResult<(String, String)> {
     let report = Report::new(&seen, checks::run(&seen, &Config::default()));
     let mut paper = Paper::default();
     if let Some(newest) = snapshots.last() {
-        render::findings(&report, newest, &FindingOptions { width: None, ascii: false }, &mut paper);
+        render::findings(&report, newest, &FindingOptions { width, ascii: false }, &mut paper);
     }
     Ok((to_json(&report)?, paper.0))
 }
