@@ -44,6 +44,11 @@ impl Site {
     }
 }
 
+/// How many tasks are not done.
+pub(super) fn alive(snapshot: &Snapshot) -> usize {
+    snapshot.tasks.iter().filter(|t| t.state != TaskState::Done).count()
+}
+
 /// Sites with their numbers.
 #[derive(Default)]
 pub(super) struct Sites {

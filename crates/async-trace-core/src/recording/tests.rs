@@ -221,3 +221,5 @@ fn a_long_recording_stands_for_itself_again() {
     let read: Vec<Snapshot> = Reader::new(&bytes).unwrap().map(|s| s.snapshot).collect();
     assert_eq!(read, seen);
 }
+
+mod exports;

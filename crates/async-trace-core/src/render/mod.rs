@@ -4,13 +4,14 @@
 //! Every text of the target passes [`text::escape`](crate::text::escape) on its way into a line
 //! ([`line::Line`]); there is no other way out.
 
+pub(crate) mod brief;
 mod detail;
 mod findings;
 mod forest;
 mod frames;
 mod glyphs;
 mod line;
-mod paths;
+pub(crate) mod paths;
 mod ring;
 mod shape;
 mod table;
