@@ -126,7 +126,7 @@ fn to_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
 fn draw(
     arguments: &ReportArguments,
     output: &mut Output,
-    draw: impl FnOnce(&mut dyn render::Paint, &render::PageOptions),
+    draw: impl FnOnce(&mut dyn render::Canvas, &render::PageOptions),
 ) -> Result<()> {
     let options = render::PageOptions { width: output.width(), ascii: output.ascii() };
     if arguments.output.is_none() {

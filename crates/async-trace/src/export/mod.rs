@@ -1,7 +1,6 @@
 //! Pictures that a library draws for us.
 
 use crate::args::Counted;
-use async_trace_core::Frame;
 use async_trace_core::frame::Origin;
 use async_trace_core::recording::Reader;
 use async_trace_core::recording::stacks::Stacks;
@@ -62,9 +61,26 @@ pub(crate) fn flamegraph(
     options.text_truncate_direction = TextTruncateDirection::Right;
     options.min_width = 0.05;
     options.image_width = Some(1200);
-    let lines: Vec<String> = stacks.lines().collect();
+    let mut lines: Vec<String> = stacks.lines().collect();
     if lines.is_empty() {
-        options.title = "Nothing was seen: no time to show".into();
+        // A picture of nothing, not an error: that the loops were idle is an answer.
+        lines.push(match of {
+            Counted::Waiting => "no task was seen to wait 1".into(),
+            Counted::Busy => "no loop was seen to be busy 1".into(),
+        });
     }
     inferno::flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), out)
+}
+
+/// By whose code it is; neighbours differ a little, and the same name has the same colour in all pictures.
+fn color(name: &str, origin: Option<Origin>) -> Color {
+    let (r, g, b) = match origin {
+        Some(Origin::Own) => (240, 150, 70),
+        Some(Origin::Library) => (214, 200, 170),
+        Some(Origin::Stdlib) => (212, 212, 208),
+        None => (122, 170, 222),
+    };
+    let hash = name.bytes().fold(0_u8, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte));
+    let shade = |c: u8| c.saturating_sub(hash % 24);
+    Color { r: shade(r), g: shade(g), b: shade(b) }
 }
