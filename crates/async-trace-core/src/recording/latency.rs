@@ -4,7 +4,7 @@
 //! overdue. That is the least that a callback due at this moment has waited; nothing is made up beyond it.
 
 use super::Sample;
-use super::timeline::lag;
+use super::timeline::Lateness;
 use crate::snapshot::LoopState;
 use serde::{Deserialize, Serialize};
 
@@ -51,16 +51,18 @@ impl Latency {
             latency.buckets.push(Bucket { from_s: from, to_s: to, ..Bucket::default() });
             from = to.unwrap_or_default();
         }
+        let mut lateness = Lateness::default();
         for (sample, lasted_s) in samples {
+            let now_s = sample.snapshot.capture.time_s;
             for event_loop in &sample.snapshot.loops {
+                let (late_s, turn_s) = lateness.of(event_loop, now_s);
                 match event_loop.state {
                     LoopState::Idle => latency.idle_s += lasted_s,
                     LoopState::Busy => latency.busy_s += lasted_s,
                     LoopState::NotRunning | LoopState::Closed | LoopState::Unknown => continue,
                 }
                 latency.observed_s += lasted_s;
-                let late_s = lag(event_loop);
-                latency.longest_turn_s = latency.longest_turn_s.max(event_loop.turn_s.unwrap_or(0.0));
+                latency.longest_turn_s = latency.longest_turn_s.max(turn_s);
                 let bucket = latency.buckets.iter_mut().find(|b| b.to_s.is_none_or(|to| late_s < to));
                 if let Some(bucket) = bucket {
                     bucket.seconds += lasted_s;

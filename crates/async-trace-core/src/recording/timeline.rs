@@ -1,12 +1,15 @@
 //! What of a recording can be drawn over time: how many tasks, where they come from, how busy the loops.
 
 use super::sites::{Site, Sites, alive};
-use crate::snapshot::{LoopState, Snapshot};
+use crate::snapshot::{EventLoop, Id, LoopState, Snapshot};
 use crate::text::Text;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 /// The most sites that a timeline tells apart; the rest is one.
 const MAX_SITES: usize = 50;
+/// How far the clocks of a target and of its reader may differ, in seconds.
+const SLACK_S: f64 = 0.02;
 
 /// Some numbers over time. All lists of numbers are of the same length: one number for each time.
 ///
@@ -66,6 +69,7 @@ pub struct TimelineBuilder {
     started_s: f64,
     times: Vec<Point>,
     sites: Sites,
+    lateness: Lateness,
 }
 
 #[derive(Default)]
@@ -107,6 +111,7 @@ impl TimelineBuilder {
             started_s: 0.0,
             times: Vec::new(),
             sites: Sites::default(),
+            lateness: Lateness::default(),
         }
     }
 
@@ -126,7 +131,8 @@ impl TimelineBuilder {
     }
 
     fn point(&mut self, snapshot: &Snapshot) -> Point {
-        let lag_s = snapshot.loops.iter().map(lag).fold(0.0, f64::max);
+        let now_s = snapshot.capture.time_s;
+        let lag_s = snapshot.loops.iter().map(|l| self.lateness.of(l, now_s).0).fold(0.0, f64::max);
         Point {
             time_s: snapshot.capture.time_s - self.started_s,
             samples: 1,
@@ -187,11 +193,25 @@ impl TimelineBuilder {
     }
 }
 
-/// How late a loop is, in seconds.
-pub(super) fn lag(event_loop: &crate::snapshot::EventLoop) -> f64 {
-    if event_loop.state != LoopState::Busy {
-        return 0.0;
+/// How late loops are.
+#[derive(Default)]
+pub(super) struct Lateness {
+    /// When each loop was last seen to be idle.
+    idle_s: FxHashMap<Id, f64>,
+}
+
+impl Lateness {
+    /// How late a loop is at this moment, and how long its turn has lasted, both in seconds.
+    pub(super) fn of(&mut self, event_loop: &EventLoop, now_s: f64) -> (f64, f64) {
+        if event_loop.state != LoopState::Busy {
+            self.idle_s.insert(event_loop.id, now_s);
+            return (0.0, 0.0);
+        }
+        // A turn begins after the loop was idle. What says otherwise was read in the middle of a change.
+        let most = self.idle_s.get(&event_loop.id).map_or(f64::INFINITY, |idle_s| now_s - idle_s);
+        let possible = |s: &f64| (0.0..=most + SLACK_S).contains(s);
+        let turn_s = event_loop.turn_s.filter(possible).unwrap_or(0.0);
+        let overdue_s = event_loop.next_timer_s.map(|left| -left).filter(possible).unwrap_or(0.0);
+        (turn_s.max(overdue_s), turn_s)
     }
-    let overdue = event_loop.next_timer_s.map_or(0.0, |left| -left);
-    overdue.max(event_loop.turn_s.unwrap_or(0.0)).max(0.0)
 }

@@ -9,6 +9,9 @@ use crate::index::Index;
 use crate::snapshot::*;
 use crate::text::Text;
 
+/// Linux gives ports from here on to whoever does not ask for one.
+const FIRST_EPHEMERAL: u16 = 32_768;
+
 /// What a task does: `running`, `ready`, or what it waits for.
 pub(crate) fn task(index: &Index<'_>, task: &Task) -> String {
     match (task.state, &task.waits_for) {
@@ -107,9 +110,10 @@ fn file(file: &OpenFile, verb: Verb) -> String {
     };
     let port = |end: &Text| end.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
     match (&file.local, &file.peer) {
-        // The end with the smaller port is the server. Its clients come with a new port each time.
+        // Clients come with a new port each time: it says nothing.
         (Some(local), Some(peer)) => match (port(local), port(peer)) {
-            (Some(ours), Some(theirs)) if ours < theirs => format!("{verb}a client of {kind} :{ours}"),
+            (Some(FIRST_EPHEMERAL..), Some(FIRST_EPHEMERAL..)) => format!("{verb}a {kind} connection"),
+            (Some(ours), Some(FIRST_EPHEMERAL..)) => format!("{verb}a client of {kind} :{ours}"),
             _ => format!("{verb}{kind} {peer}"),
         },
         (Some(end), None) | (None, Some(end)) => format!("{verb}{kind} {end}"),
@@ -143,6 +147,9 @@ task four
 task five
   f a.py:1
   waits read tcp 7 10.0.0.1:40002 10.0.0.2:5432 ESTABLISHED
+task eight
+  f a.py:1
+  waits read tcp 7 10.0.0.1:40002 10.0.0.2:50000 ESTABLISHED
 task six
   g a.py:2
   waits gather tasks one two
@@ -160,6 +167,7 @@ task seven running
                 "sleep",
                 "read from a client of TCP :80",
                 "read from TCP 10.0.0.2:5432",
+                "read from a TCP connection",
                 "tasks f in a gather",
                 "running"
             ]

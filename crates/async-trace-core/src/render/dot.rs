@@ -26,8 +26,8 @@ pub fn dot(snapshot: &Snapshot, canvas: &mut impl Canvas) {
             words.insert_str(0, "probably ");
         }
         let mut look = String::new();
-        if edge.ring {
-            words.insert_str(0, "DEADLOCK: ");
+        if let Some(ring) = edge.ring {
+            words.insert_str(0, &format!("{}: ", ring.words()));
             look.push_str(", color=\"#c00000\", fontcolor=\"#c00000\", penwidth=3");
         }
         if edge.guessed {
@@ -40,7 +40,7 @@ pub fn dot(snapshot: &Snapshot, canvas: &mut impl Canvas) {
 
 fn label(node: &Node) -> String {
     let lines: Vec<String> = node.lines.iter().map(|text| inner(text)).collect();
-    let mark = if node.ring { "in a DEADLOCK\\n" } else { "" };
+    let mark = node.ring.map_or_else(String::new, |ring| format!("{}\\n", ring.words()));
     format!("\"{mark}{}\"", lines.join("\\n"))
 }
 
@@ -51,7 +51,7 @@ fn look(node: &Node) -> String {
         Kind::Resource => ", shape=ellipse, style=filled, fillcolor=\"#fff2cc\"",
         Kind::Thread => ", shape=component, style=filled, fillcolor=\"#dde8f8\"",
     };
-    let ring = if node.ring { ", color=\"#c00000\", penwidth=3, peripheries=2" } else { "" };
+    let ring = if node.ring.is_some() { ", color=\"#c00000\", penwidth=3, peripheries=2" } else { "" };
     format!("{shape}{ring}")
 }
 

@@ -20,28 +20,45 @@ pub fn latency(latency: &Latency, options: &PageOptions, mut canvas: &mut dyn Ca
     line.say("seen for ").say(&seconds(latency.observed_s));
     line.say(": idle ").say(&share(latency.idle_s)).say(", busy ").say(&share(latency.busy_s));
     if latency.longest_turn_s > 0.0 {
-        line.say("; the longest turn of the loop had lasted ").put(Role::Resource, &fine(latency.longest_turn_s));
+        line.say("; its longest turn had lasted ").put(Role::Resource, &fine(latency.longest_turn_s));
     }
     line.end(&mut canvas, &page, ["", ""], 2);
-    line.say("What became due at a random moment");
-    for (i, part) in [0.5, 0.9, 0.99].into_iter().enumerate() {
-        line.say(if i > 0 { ", in " } else { " was late, in " }).say(&percent(part)).say(" of all cases, ");
-        match latency.exceeded_for(1.0 - part) {
-            Some(to) => _ = line.say("by less than ").put(Role::Resource, &fine(to)),
-            None => _ = line.say("by more than ").put(Role::Alarm, "30 s"),
-        }
-    }
+    shares(latency, &mut line);
     line.end(&mut canvas, &page, ["", ""], 2);
     canvas.end_line();
     line.put(Role::Heading, "LATE BY          TIME        SHARE");
     line.end(&mut canvas, &page, ["", ""], 0);
+    let first = latency.buckets.iter().position(|b| b.samples > 0).unwrap_or(0);
     let last = latency.buckets.iter().rposition(|b| b.samples > 0).unwrap_or(0);
-    for bucket in &latency.buckets[..=last.min(latency.buckets.len().saturating_sub(1))] {
+    for bucket in latency.buckets.iter().take(last + 1).skip(first) {
         let part = bucket.seconds / latency.observed_s;
         line.say(&format!("{:<15}  {:<10}  ", range(bucket, options.ascii), fine(bucket.seconds)));
-        line.say(&format!("{:>7}  ", percent(part)));
-        line.put(role(bucket), &bar(part, options.ascii));
+        line.say(&format!("{:>7}", percent(part)));
+        if part > 0.0 {
+            line.say("  ").put(role(bucket), &bar(part, options.ascii));
+        }
         line.end(&mut canvas, &page, ["", ""], 0);
+    }
+}
+
+/// `less than 1 ms late for 90 % of the time, less than 0.5 s for 99 %`.
+fn shares(latency: &Latency, line: &mut Line) {
+    let mut said: Vec<(f64, Option<f64>)> = Vec::new();
+    for share in [0.5, 0.9, 0.99] {
+        let to = latency.exceeded_for(1.0 - share);
+        match said.last_mut() {
+            Some(last) if last.1 == to => last.0 = share,
+            _ => said.push((share, to)),
+        }
+    }
+    for (i, (share, to)) in said.into_iter().enumerate() {
+        line.say(if i > 0 { ", " } else { "" });
+        match to {
+            Some(to) => _ = line.say("less than ").put(Role::Resource, &fine(to)),
+            None => _ = line.put(Role::Alarm, "30 s and more"),
+        }
+        line.say(if i > 0 { " for " } else { " late for " }).say(&percent(share));
+        line.say(if i > 0 { "" } else { " of the time" });
     }
 }
 
@@ -60,6 +77,9 @@ fn range(bucket: &Bucket, ascii: bool) -> String {
 
 /// In milliseconds below a second.
 fn fine(s: f64) -> String {
+    if s > 0.0 && s < 0.000_5 {
+        return "under 1 ms".into();
+    }
     if s < 1.0 { format!("{} ms", (s * 1e3).round()) } else { seconds(s) }
 }
 
@@ -74,6 +94,5 @@ fn percent(share: f64) -> String {
 
 fn bar(part: f64, ascii: bool) -> String {
     let length = (part * BAR as f64).ceil() as usize;
-    let block = if ascii { "#" } else { "█" };
-    if part > 0.0 { block.repeat(length.clamp(1, BAR)) } else { String::new() }
+    if ascii { "#" } else { "█" }.repeat(length.clamp(1, BAR))
 }

@@ -26,10 +26,10 @@ pub fn mermaid(snapshot: &Snapshot, canvas: &mut impl Canvas) {
             Kind::Thread => ("[/", "/]"),
         };
         let mut lines: Vec<String> = node.lines.iter().map(|text| encoded(text)).collect();
-        if node.ring {
-            lines.insert(0, "in a DEADLOCK".into());
+        if let Some(ring) = node.ring {
+            lines.insert(0, ring.words().into());
         }
-        let class = if node.ring { ":::ring" } else { "" };
+        let class = if node.ring.is_some() { ":::ring" } else { "" };
         line(&format!("  n{n}{open}\"{}\"{close}{class}", lines.join("<br/>")));
     }
     for edge in &graph.edges {
@@ -37,21 +37,21 @@ pub fn mermaid(snapshot: &Snapshot, canvas: &mut impl Canvas) {
         if edge.guessed {
             words.insert_str(0, "probably ");
         }
-        if edge.ring {
-            words.insert_str(0, "DEADLOCK: ");
+        if let Some(ring) = edge.ring {
+            words.insert_str(0, &format!("{}: ", ring.words()));
         }
-        let arrow = match (edge.ring, edge.guessed) {
+        let arrow = match (edge.ring.is_some(), edge.guessed) {
             (true, _) => "==>",
             (false, true) => "-.->",
             (false, false) => "-->",
         };
         line(&format!("  n{} {arrow}|\"{}\"| n{}", edge.from, encoded(&words), edge.to));
     }
-    if graph.nodes.iter().any(|node| node.ring) {
+    if graph.nodes.iter().any(|node| node.ring.is_some()) {
         line("  classDef ring stroke:#c00000,stroke-width:4px");
     }
     let ring: Vec<String> =
-        graph.edges.iter().enumerate().filter(|(_, e)| e.ring).map(|(n, _)| n.to_string()).collect();
+        graph.edges.iter().enumerate().filter(|(_, e)| e.ring.is_some()).map(|(n, _)| n.to_string()).collect();
     if !ring.is_empty() {
         line(&format!("  linkStyle {} stroke:#c00000,stroke-width:4px", ring.join(",")));
     }

@@ -33,15 +33,34 @@ pub(super) struct Node {
     pub kind: Kind,
     /// The lines of its label, the first one its name. Not escaped.
     pub lines: Vec<String>,
-    /// Whether it is in a ring of tasks that wait for each other.
-    pub ring: bool,
+    pub ring: Option<Ringed>,
+}
+
+/// That something is in a ring of tasks that wait for each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ringed {
+    Certainly,
+    Probably,
+}
+
+impl Ringed {
+    fn of(ring: &Ring) -> Self {
+        if ring.certain { Self::Certainly } else { Self::Probably }
+    }
+
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Certainly => "DEADLOCK",
+            Self::Probably => "probably a DEADLOCK",
+        }
+    }
 }
 
 pub(super) struct Edge {
     pub from: usize,
     pub to: usize,
     pub label: String,
-    pub ring: bool,
+    pub ring: Option<Ringed>,
     /// Whether this is only a guess.
     pub guessed: bool,
 }
@@ -80,11 +99,12 @@ impl WaitGraph {
                 making.wait(from, wait, &thread.stack, None);
             }
         }
+        making.close_rings();
         let tasks = order.len() as u64;
         let mut title = format!("process {}, {}", snapshot.process.pid, amount(tasks, "task"));
-        if !rings.is_empty() {
-            let certain = rings.iter().any(|ring| ring.certain);
-            title.push_str(if certain { ": DEADLOCK" } else { ": probably a DEADLOCK" });
+        if let Some(ring) = rings.iter().find(|ring| ring.certain).or(rings.first()) {
+            title.push_str(": ");
+            title.push_str(Ringed::of(ring).words());
         }
         Self { title, nodes: making.nodes, edges: making.edges }
     }
@@ -95,8 +115,8 @@ struct Making<'a> {
     shapes: &'a Shapes,
     paths: Paths,
     /// For each member of a ring, those that it leads to there.
-    next: FxHashSet<(Key, Key)>,
-    members: FxHashSet<Key>,
+    next: Vec<(Key, Key, Ringed)>,
+    members: FxHashMap<Key, Ringed>,
     /// The tasks of each shape.
     groups: FxHashMap<Key, Vec<u32>>,
     places: FxHashMap<Key, usize>,
@@ -115,12 +135,12 @@ impl<'a> Making<'a> {
             Member::Thread(place) => Key::Thread(*place),
             Member::Resource(place) => Key::Resource(*place),
         };
-        let mut next = FxHashSet::default();
+        let (mut next, mut members) = (Vec::new(), FxHashMap::default());
         for ring in rings {
             let after = ring.members.iter().cycle().skip(1);
-            next.extend(ring.members.iter().zip(after).map(|(a, b)| (key(a), key(b))));
+            next.extend(ring.members.iter().zip(after).map(|(a, b)| (key(a), key(b), Ringed::of(ring))));
+            members.extend(ring.members.iter().map(|member| (key(member), Ringed::of(ring))));
         }
-        let members = rings.iter().flat_map(|ring| &ring.members).map(key).collect();
         Self {
             index,
             shapes,
@@ -138,7 +158,7 @@ impl<'a> Making<'a> {
     }
 
     fn groups(&mut self, order: &[u32]) {
-        for position in order.iter().filter(|p| !self.members.contains(&Key::Task(**p))) {
+        for position in order.iter().filter(|p| !self.members.contains_key(&Key::Task(**p))) {
             self.groups.entry(Key::Shape(self.shapes.shape(*position))).or_default().push(*position);
         }
     }
@@ -147,7 +167,7 @@ impl<'a> Making<'a> {
     fn key(&self, position: u32) -> Key {
         let shape = Key::Shape(self.shapes.shape(position));
         match self.groups.get(&shape) {
-            Some(group) if group.len() > 1 && !self.members.contains(&Key::Task(position)) => shape,
+            Some(group) if group.len() > 1 && !self.members.contains_key(&Key::Task(position)) => shape,
             _ => Key::Task(position),
         }
     }
@@ -167,7 +187,7 @@ impl<'a> Making<'a> {
         if let Some(place) = self.places.get(&key) {
             return *place;
         }
-        let node = Node { ring: self.members.contains(&key), ..self.describe(key) };
+        let node = Node { ring: self.members.get(&key).copied(), ..self.describe(key) };
         self.nodes.push(node);
         self.keys.push(key);
         self.places.insert(key, self.nodes.len() - 1);
@@ -202,7 +222,7 @@ impl<'a> Making<'a> {
                 (Kind::Thread, lines)
             }
         };
-        Node { kind, lines, ring: false }
+        Node { kind, lines, ring: None }
     }
 
     fn task_lines(&self, title: String, task: &Task) -> Vec<String> {
@@ -273,13 +293,26 @@ impl<'a> Making<'a> {
         }
     }
 
+    /// Draws the steps of rings that go another way than those of single waits: through a pool, by who can get
+    /// at an event.
+    fn close_rings(&mut self) {
+        for (a, b, _) in self.next.clone() {
+            let (from, to) = (self.node(a), self.node(b));
+            if !self.edges.iter().any(|edge| edge.from == from && edge.to == to) {
+                let label = if matches!(a, Key::Resource(_)) { "held" } else { "waits" };
+                self.edge(from, b, label, false);
+            }
+        }
+    }
+
     fn edge(&mut self, from: usize, to: Key, label: &str, guessed: bool) {
         let degree = self.degrees.entry(from).or_default();
         if *degree >= EDGES {
             return;
         }
         *degree += 1;
-        let ring = self.next.contains(&(self.keys[from], to));
+        let from_key = self.keys[from];
+        let ring = self.next.iter().find(|(a, b, _)| *a == from_key && *b == to).map(|(.., ring)| *ring);
         let to = self.node(to);
         if self.known.insert((from, to, label.to_owned())) {
             self.edges.push(Edge { from, to, label: label.to_owned(), ring, guessed });

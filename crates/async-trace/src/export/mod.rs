@@ -43,6 +43,8 @@ pub(crate) fn flamegraph(
         let color = color(&name, origin);
         palette.insert(name, color);
     }
+    // The foot on which all of them stand.
+    palette.insert("", Color { r: 226, g: 226, b: 222 });
     let mut options = Options::default();
     options.title = what.into();
     options.subtitle = Some(format!(
@@ -57,7 +59,7 @@ pub(crate) fn flamegraph(
     options.notes = "the time of all tasks together; a blue leaf is what they waited for".into();
     options.bgcolors = Some(BackgroundColor::Flat(Color { r: 252, g: 252, b: 250 }));
     options.palette_map = Some(&mut palette);
-    options.font_type = "system-ui, Verdana, sans-serif".into();
+    options.font_type = "sans-serif".into();
     options.text_truncate_direction = TextTruncateDirection::Right;
     options.min_width = 0.05;
     options.image_width = Some(1200);
