@@ -128,12 +128,12 @@ impl<C: Canvas> Writer<'_, C> {
         match (&group.before, &group.after) {
             (Some(before), Some(after)) if before != after => {
                 self.end("", 4);
-                self.line.say("from ");
+                self.line.say("was ");
                 self.doing(before);
-                self.end("    ", 7);
-                self.line.say("to ");
+                self.end("    ", 4);
+                self.line.say("now ");
                 self.doing(after);
-                self.end("    ", 7);
+                self.end("    ", 4);
             }
             (_, Some(doing)) | (Some(doing), None) => {
                 self.line.say(" ");
@@ -178,5 +178,89 @@ impl<C: Canvas> Writer<'_, C> {
             self.line.put(Role::Library, &amount((rows.len() - self.max) as u64, "more place"));
             self.end("", 2);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PageOptions, comparison};
+    use crate::diff::Comparison;
+    use crate::fixture::snapshot;
+
+    #[test]
+    fn says_what_moved_stayed_came_and_went() {
+        let before = snapshot(
+            "process 7 at 100
+lock a
+task one
+  transfer /srv/bank.py:40
+  waits acquire a
+task two
+  poll /srv/bank.py:60
+  waits sleep timer 3
+task three
+  once /srv/bank.py:70
+  waits sleep timer 1
+",
+        );
+        let after = snapshot(
+            "process 7 at 160
+lock a
+task one
+  transfer /srv/bank.py:40
+  waits acquire a
+task two
+  poll /srv/bank.py:61
+  waits acquire a
+task three returned
+task worker x4
+  job /srv/leak.py:9
+  waits sleep timer 50
+  created main /srv/leak.py:20 hook
+",
+        );
+        let mut text = String::new();
+        let options = PageOptions { width: Some(80), ascii: false };
+        comparison(&Comparison::of(&before, &after), 10, &options, &mut text);
+        insta::assert_snapshot!(text, @"
+        process 7: python3 app.py
+        1 min 0 s between the two looks; 3 tasks before, 6 after
+
+        at the same wait in both: 1 task
+        • task one at bank.py:40 (transfer): Lock a
+
+        moved: 1 task
+        • task two
+            was at bank.py:60 (poll): sleep
+            now at bank.py:61 (poll): Lock a
+
+        new: 4 tasks
+        • 4 tasks (worker-1, worker-2, worker-3, …) at leak.py:9 (job): sleep
+
+        gone: 1 task
+        • task three at bank.py:70 (once): sleep
+
+        tasks by where they come from
+        BEFORE  AFTER  CHANGE  WHERE
+             0      4      +4  created at leak.py:20 (main)
+             1      0      -1  once (bank.py)
+             1      1       0  poll (bank.py)
+             1      1       0  transfer (bank.py)
+        ");
+        let other = snapshot("process 8 at 100\ntask one\n  transfer /srv/bank.py:40");
+        let mut text = String::new();
+        comparison(&Comparison::of(&before, &other), 10, &options, &mut text);
+        insta::assert_snapshot!(text, @"
+        process 7: python3 app.py
+        process 8: python3 app.py
+        0 ms between the two looks; 3 tasks before, 1 after
+        These are two processes: only where their tasks come from can be compared.
+
+        tasks by where they come from
+        BEFORE  AFTER  CHANGE  WHERE
+             1      0      -1  once (bank.py)
+             1      0      -1  poll (bank.py)
+             1      1       0  transfer (bank.py)
+        ");
     }
 }

@@ -96,3 +96,40 @@ fn bar(part: f64, ascii: bool) -> String {
     let length = (part * BAR as f64).ceil() as usize;
     if ascii { "#" } else { "█" }.repeat(length.clamp(1, BAR))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{PageOptions, latency};
+    use crate::recording::latency::{Bucket, Latency};
+
+    #[test]
+    fn draws_what_was_seen() {
+        let bucket = |from_s, to_s, seconds| Bucket { from_s, to_s, seconds, samples: u64::from(seconds > 0.0) };
+        let seen = Latency {
+            observed_s: 10.0,
+            idle_s: 8.0,
+            busy_s: 2.0,
+            longest_turn_s: 0.31,
+            buckets: vec![
+                bucket(0.0, Some(0.001), 9.4),
+                bucket(0.001, Some(0.2), 0.0),
+                bucket(0.2, Some(0.5), 0.6),
+                bucket(0.5, None, 0.0),
+            ],
+        };
+        let mut text = String::new();
+        latency(&seen, &PageOptions { width: Some(80), ascii: true }, &mut text);
+        insta::assert_snapshot!(text, @"
+        seen for 10 s: idle 80 %, busy 20 %; its longest turn had lasted 310 ms
+        less than 1 ms late for 90 % of the time, less than 500 ms for 99 %
+
+        LATE BY          TIME        SHARE
+        under 1 ms       9.4 s          94 %  ###############################
+        1 ms - 200 ms    0 ms            0 %
+        200 ms - 500 ms  600 ms          6 %  ##
+        ");
+        let mut text = String::new();
+        latency(&Latency::default(), &PageOptions::default(), &mut text);
+        assert_eq!(text, "no event loop was seen to run\n");
+    }
+}

@@ -337,3 +337,91 @@ fn state(resource: &Resource) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{dot, mermaid};
+    use crate::fixture::snapshot;
+
+    const DEADLOCK: &str = "
+lock a
+lock b
+event done unset
+task one
+  transfer bank.py:40
+  holds a
+  waits acquire b
+task two
+  transfer bank.py:41
+  holds b
+  waits acquire a
+task victim x3
+  report bank.py:60
+  waits acquire a
+task parent
+  main bank.py:70
+  waits gather tasks victim-1 victim-2 victim-3
+task idle
+  main bank.py:80
+  waits wait done
+";
+
+    #[test]
+    fn a_ring_stands_out_and_equal_tasks_are_one_node() {
+        let mut s = snapshot(DEADLOCK);
+        s.tasks[1].name = "two\\\"];\n<b>`#".into();
+        let mut text = String::new();
+        dot(&s, &mut text);
+        insta::assert_snapshot!(text, @r##"
+        digraph waits {
+          graph [label="process 4711, 7 tasks: DEADLOCK", labelloc=t, rankdir=LR, fontname="sans-serif"];
+          node [shape=box, style="rounded,filled", fillcolor="#f4f4f0", color="#555555", fontname="sans-serif", fontsize=11];
+          edge [color="#555555", fontname="sans-serif", fontsize=9];
+          n0 [label="DEADLOCK\ntask one\nat bank.py:40 (transfer)\nwaits: Lock b", color="#c00000", penwidth=3, peripheries=2];
+          n1 [label="DEADLOCK\nLock b", shape=ellipse, style=filled, fillcolor="#fff2cc", color="#c00000", penwidth=3, peripheries=2];
+          n2 [label="DEADLOCK\ntask two\\\"];\\n<b>`#\nat bank.py:41 (transfer)\nwaits: Lock a", color="#c00000", penwidth=3, peripheries=2];
+          n3 [label="DEADLOCK\nLock a", shape=ellipse, style=filled, fillcolor="#fff2cc", color="#c00000", penwidth=3, peripheries=2];
+          n4 [label="3 tasks, such as victim-1\nat bank.py:60 (report)\nwaits: Lock a", shape=box3d, style=filled];
+          n5 [label="task parent\nat bank.py:70 (main)\nwaits: tasks report in a gather"];
+          n6 [label="task idle\nat bank.py:80 (main)\nwaits: Event done"];
+          n0 -> n1 [label="DEADLOCK: waits at line 40", color="#c00000", fontcolor="#c00000", penwidth=3];
+          n1 -> n2 [label="DEADLOCK: held at line 41", color="#c00000", fontcolor="#c00000", penwidth=3];
+          n2 -> n3 [label="DEADLOCK: waits at line 41", color="#c00000", fontcolor="#c00000", penwidth=3];
+          n3 -> n0 [label="DEADLOCK: held at line 40", color="#c00000", fontcolor="#c00000", penwidth=3];
+          n4 -> n3 [label="waits at line 60"];
+          n5 -> n4 [label="waits at line 70"];
+        }
+        "##);
+        let mut text = String::new();
+        mermaid(&s, &mut text);
+        insta::assert_snapshot!(text, @r#"
+        ---
+        title: "process 4711, 7 tasks: DEADLOCK"
+        ---
+        flowchart LR
+          n0("DEADLOCK<br/>task one<br/>at bank.py:40 (transfer)<br/>waits: Lock b"):::ring
+          n1(["DEADLOCK<br/>Lock b"]):::ring
+          n2("DEADLOCK<br/>task two#92;#34;#93;#59;#92;n#60;b#62;#96;#35;<br/>at bank.py:41 (transfer)<br/>waits: Lock a"):::ring
+          n3(["DEADLOCK<br/>Lock a"]):::ring
+          n4[["3 tasks, such as victim-1<br/>at bank.py:60 (report)<br/>waits: Lock a"]]
+          n5("task parent<br/>at bank.py:70 (main)<br/>waits: tasks report in a gather")
+          n6("task idle<br/>at bank.py:80 (main)<br/>waits: Event done")
+          n0 ==>|"DEADLOCK: waits at line 40"| n1
+          n1 ==>|"DEADLOCK: held at line 41"| n2
+          n2 ==>|"DEADLOCK: waits at line 41"| n3
+          n3 ==>|"DEADLOCK: held at line 40"| n0
+          n4 -->|"waits at line 60"| n3
+          n5 -->|"waits at line 70"| n4
+          classDef ring stroke:#c00000,stroke-width:4px
+          linkStyle 0,1,2,3 stroke:#c00000,stroke-width:4px
+        "#);
+    }
+
+    #[test]
+    fn a_hundred_thousand_tasks_are_few_nodes() {
+        let s = snapshot("lock a\ntask holder\n  f app.py:1\n  holds a\n  waits sleep timer 1\ntask t x100000\n  g app.py:2\n  waits acquire a");
+        let mut text = String::new();
+        dot(&s, &mut text);
+        assert_eq!(text.matches("label=").count(), 1 + 3 + 2, "{text}");
+    }
+}

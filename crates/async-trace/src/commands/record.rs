@@ -54,9 +54,16 @@ pub(crate) fn run(arguments: &RecordArguments, output: &mut Output) -> Result<Ou
         recording.summarise(output);
         return Ok(Outcome::Done);
     }
-    let mut command = Started::new(&arguments.command)?;
+    // What cannot be written is said before anything is started.
+    let recording = arguments.output.as_deref().map(|path| Recording::new(arguments, path)).transpose()?;
+    let mut command = Started::new(&arguments.command).inspect_err(|_| {
+        // An empty recording helps nobody; if it cannot be removed, it does no harm either.
+        let _ = arguments.output.as_deref().map(std::fs::remove_file);
+    })?;
     let path = path(arguments, command.pid());
-    let recorded = record_command(&mut command, arguments, options, &path, &asked, output);
+    let recording = recording.map_or_else(|| Recording::new(arguments, &path), Ok);
+    let recorded =
+        recording.and_then(|recording| record_command(&mut command, recording, arguments, options, &asked, output));
     if recorded.is_err() && command.has_ended() {
         recorded?;
     } else if let Err(error) = recorded {
@@ -68,18 +75,18 @@ pub(crate) fn run(arguments: &RecordArguments, output: &mut Output) -> Result<Ou
 
 fn record_command(
     command: &mut Started,
+    mut recording: Recording,
     arguments: &RecordArguments,
     options: Options,
-    path: &Path,
     asked: &Asked,
     output: &mut Output,
 ) -> Result<()> {
-    let mut recording = Recording::new(arguments, path)?;
     let begun = command.until_asyncio(options, arguments.duration, asked);
     let (mut watcher, first) = begun.inspect_err(|_| {
-        // An empty recording helps nobody; if it cannot be removed, it does no harm either.
-        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(&recording.path);
     })?;
+    // Its time begins now, not with the interpreter.
+    recording.begin = Instant::now();
     recording.add(first)?;
     recording.watch(&mut watcher, arguments, asked, false, output)?;
     recording.summarise(output);

@@ -45,6 +45,16 @@ pub(crate) fn flamegraph(
     }
     // The foot on which all of them stand.
     palette.insert("", Color { r: 226, g: 226, b: 222 });
+    let mut lines: Vec<String> = stacks.lines().collect();
+    if lines.is_empty() {
+        // A picture of nothing, not an error: that the loops were idle is an answer.
+        let nothing = match of {
+            Counted::Waiting => "no task was seen to wait",
+            Counted::Busy => "no loop was seen to be busy",
+        };
+        palette.insert(nothing, color(nothing, None));
+        lines.push(format!("{nothing} 1000000"));
+    }
     let mut options = Options::default();
     options.title = what.into();
     options.subtitle = Some(format!(
@@ -63,14 +73,6 @@ pub(crate) fn flamegraph(
     options.text_truncate_direction = TextTruncateDirection::Right;
     options.min_width = 0.05;
     options.image_width = Some(1200);
-    let mut lines: Vec<String> = stacks.lines().collect();
-    if lines.is_empty() {
-        // A picture of nothing, not an error: that the loops were idle is an answer.
-        lines.push(match of {
-            Counted::Waiting => "no task was seen to wait 1".into(),
-            Counted::Busy => "no loop was seen to be busy 1".into(),
-        });
-    }
     inferno::flamegraph::from_lines(&mut options, lines.iter().map(String::as_str), out)
 }
 

@@ -76,7 +76,7 @@ fn folded_stacks_say_where_tasks_waited_and_for_what() {
     evil,<b> (app.py:21);[get from Queue jobs] 2000000
     ");
     let busy = Stacks::of(lasting().into_iter(), Of::Busy);
-    insta::assert_snapshot!(busy.lines().collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(busy.lines().collect::<Vec<_>>().join("\n"), @"<module> (app.py:99);work (app.py:11);[task one] 1000000");
     let mut json = Vec::new();
     speedscope::write(&stacks, &busy, "app", "async-trace", &mut json).unwrap();
     let file: Value = serde_json::from_slice(&json).unwrap();
