@@ -26,7 +26,7 @@ CI = os.environ.get("CI") == "true"
 CASES = Path(os.environ.get("ASYNC_TRACE_CASES") or ROOT.parent / "shared" / "cases")
 
 # A program that shows whether it is there, and the package that has it.
-SYSTEM = {"gcc": "gcc", "unshare": "util-linux", "xz": "xz-utils"}
+SYSTEM = {"gcc": "gcc", "unshare": "util-linux", "xz": "xz-utils", "dot": "graphviz"}
 SYSTEM_FOR_CASES = {"redis-server": "redis-server", "psql": "postgresql"}
 
 

@@ -4,6 +4,10 @@
 //! its coroutine and all it says about its wait are the same too; and a wait counts as one wait only
 //! if every snapshot in between shows it.
 
+mod compare;
+
+pub use compare::{Comparison, Doing, Group, Growth, Side};
+
 use crate::frame::{Frame, Origin};
 use crate::snapshot::{Id, Job, Problem, ProblemCode, Snapshot, Target, Task, TaskState, Thread, WaitsFor};
 use rustc_hash::{FxHashMap, FxHashSet};

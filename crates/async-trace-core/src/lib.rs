@@ -16,6 +16,7 @@ pub mod frame;
 pub mod graph;
 pub mod index;
 pub mod json;
+pub mod recording;
 pub mod render;
 pub mod snapshot;
 pub mod text;

@@ -2,6 +2,7 @@
 //! from it; what a command does is in `commands`.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -74,13 +75,22 @@ pub enum Command {
     /// Say what is wrong with a process: deadlocks, a blocked loop, leaks, exhausted pools, …
     #[command(after_help = check_help())]
     Check(CheckArguments),
+    /// Record what all tasks do over time, into a file
+    #[command(after_help = RECORD_EXAMPLES)]
+    Record(RecordArguments),
+    /// Make something to look at from a recording: a flame graph, a trace, a histogram, …
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArguments),
+    /// Say what has changed between two looks at a process: what moved, is stuck, is new, is gone
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(DiffArguments),
     /// List the Python processes of this machine that run asyncio
     Ps(PsArguments),
     /// Tell what can be read of a process here, and what to do about the rest
     Doctor(DoctorArguments),
     /// Start a small server that hangs, and look into it
     Demo(DemoArguments),
-    /// Print the JSON Schema of `dump --json`, or of `check --json`
+    /// Print the JSON Schema of what a command prints with `--json`
     Schema(SchemaArguments),
     /// Print the man pages, completions or command line reference
     #[command(hide = true)]
@@ -92,6 +102,7 @@ const DUMP_EXAMPLES: &str = "Examples:
   async-trace dump 4711 --filter checkout   tasks with `checkout` in their name, functions or files
   async-trace dump 4711 --task pay-2        one task in full, and all that it has to do with
   async-trace dump 4711 --source            with the source line below each frame
+  async-trace dump 4711 --format dot | dot -Tsvg > waits.svg
   async-trace dump 4711 --json | jq '.tasks[] | select(.cancelling)'";
 
 /// Options of `dump`.
@@ -106,9 +117,24 @@ pub struct DumpArguments {
     /// Print everything as JSON, in one line (`async-trace schema` describes it)
     #[arg(long, conflicts_with_all = ["filter", "task", "max", "threads", "all_frames"])]
     pub json: bool,
+    /// How to show it
+    #[arg(long, value_name = "FORMAT", default_value_t, value_enum, conflicts_with = "json")]
+    pub format: DumpFormat,
     /// What to show of it.
     #[command(flatten)]
     pub show: ShowOptions,
+}
+
+/// How to show a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DumpFormat {
+    /// Each task with its await chain, below the one that waits for it
+    #[default]
+    Tree,
+    /// The wait graph, for Graphviz
+    Dot,
+    /// The wait graph, for Mermaid
+    Mermaid,
 }
 
 /// How to read a process.
@@ -153,6 +179,125 @@ pub struct ImageArguments {
     /// The file to write
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
+    /// How to read it.
+    #[command(flatten)]
+    pub read: ReadOptions,
+}
+
+const RECORD_EXAMPLES: &str = "Examples:
+  async-trace record 4711                      until Ctrl-C, ten samples a second
+  async-trace record 4711 -d 30s --rate 100    for half a minute, a hundred samples a second
+  async-trace record -- python app.py          start a program, and record it until it ends
+  async-trace report 4711.recording --format flamegraph -o waits.svg
+
+A recording holds names of tasks, functions and files, and addresses of connections; no memory, no
+locals. It can be read up to wherever it was cut off.";
+
+/// Options of `record`.
+#[derive(Clone, Debug, Args)]
+pub struct RecordArguments {
+    /// The id of a process
+    #[arg(required_unless_present = "command", conflicts_with = "command")]
+    pub pid: Option<u32>,
+    /// A program to start and to record, with its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+    /// Record for so long, such as 30s or 5min [default: until Ctrl-C, or until the process ends]
+    #[arg(long, short, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+    /// Samples in a second. Each pauses the process for about a millisecond
+    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = rate)]
+    pub rate: f64,
+    /// The file to write [default: PID.recording]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Do not pause the process
+    #[arg(long, help_heading = "Reading")]
+    pub no_pause: bool,
+    /// The longest that the process may stand still for a sample, such as 8ms or 0.5s
+    #[arg(long, value_name = "TIME", default_value = "8ms", value_parser = duration,
+        conflicts_with = "no_pause", help_heading = "Reading")]
+    pub pause_budget: Duration,
+}
+
+const REPORT_EXAMPLES: &str = "Examples:
+  async-trace report 4711.recording --format flamegraph -o waits.svg    where tasks wait, and for what
+  async-trace report 4711.recording --format flamegraph --of busy -o busy.svg
+  async-trace report 4711.recording --format perfetto -o trace.json     for https://ui.perfetto.dev
+  async-trace report 4711.recording --format speedscope -o scope.json   for https://www.speedscope.app
+  async-trace report 4711.recording --format latency                    how late the loop was
+  async-trace report 4711.recording --format sites                      tasks over time, by origin";
+
+/// Options of `report`.
+#[derive(Clone, Debug, Args)]
+pub struct ReportArguments {
+    /// A recording (`async-trace record`)
+    #[arg(value_name = "FILE")]
+    pub target: Target,
+    /// What to make
+    #[arg(long, value_name = "FORMAT", default_value_t, value_enum)]
+    pub format: ReportFormat,
+    /// The file to write [default: stdout]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// What a flame graph or folded stacks count
+    #[arg(long, value_name = "WHAT", default_value_t, value_enum)]
+    pub of: Counted,
+    /// Print `latency` or `sites` as JSON, in one line (`async-trace schema` describes both)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What is made of a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// A page for the browser
+    #[default]
+    Html,
+    /// A flame graph, as SVG
+    Flamegraph,
+    /// Folded stacks, one in a line, with microseconds: for any flame graph tool
+    Folded,
+    /// A file for speedscope
+    Speedscope,
+    /// A Chrome trace: a track for each task, arrows for who waits for whom
+    Perfetto,
+    /// For how long the loops were how late
+    Latency,
+    /// How many tasks there were over time, by where they come from
+    Sites,
+}
+
+/// What a flame graph counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Counted {
+    /// The time that tasks wait, by await chain and by what they wait for
+    #[default]
+    Waiting,
+    /// The time that event loops are busy, by the stack of their thread
+    Busy,
+}
+
+const DIFF_EXAMPLES: &str = "Examples:
+  async-trace dump 4711 --json > before.json; sleep 60; async-trace diff before.json 4711
+  async-trace diff 4711.recording                       its first sample and its last
+  async-trace diff monday.recording tuesday.recording   the last samples of both";
+
+/// Options of `diff`.
+#[derive(Clone, Debug, Args)]
+pub struct DiffArguments {
+    /// What was: a process id, `dump --json`, an image, a core file, or a recording
+    #[arg(value_name = "PID|FILE")]
+    pub before: Target,
+    /// What is; of one recording alone, its first sample and its last are compared
+    #[arg(value_name = "PID|FILE")]
+    pub after: Option<Target>,
+    /// Print it as JSON, in one line (`async-trace schema diff` describes it)
+    #[arg(long)]
+    pub json: bool,
+    /// Show at most so many groups of tasks of each kind
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub max: usize,
     /// How to read it.
     #[command(flatten)]
     pub read: ReadOptions,
@@ -270,6 +415,12 @@ pub enum Described {
     Dump,
     /// `check --json`
     Check,
+    /// `diff --json`
+    Diff,
+    /// `report --format latency --json`
+    Latency,
+    /// `report --format sites --json`
+    Sites,
 }
 
 /// Options of `ps`.
@@ -351,15 +502,25 @@ impl FromStr for Target {
     }
 }
 
-/// `8ms`, `0.5s`, `500us`.
+/// `10`, `0.5`: samples in a second.
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.01..=1000.0).contains(&rate) => Ok(rate),
+        _ => Err("a rate is a number from 0.01 to 1000".into()),
+    }
+}
+
+/// `8ms`, `0.5s`, `500us`, `5min`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || "a time is a number with its unit: 500us, 8ms, 0.5s".to_owned();
+    let wrong = || "a time is a number with its unit: 500us, 8ms, 0.5s, 5min".to_owned();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: f64 = digits.parse().map_err(|_| wrong())?;
     let unit = match &text[digits.len()..] {
         "us" => 1e-6,
         "ms" => 1e-3,
         "s" => 1.0,
+        "min" => 60.0,
+        "h" => 3600.0,
         _ => return Err(wrong()),
     };
     Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())

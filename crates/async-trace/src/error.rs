@@ -1,6 +1,8 @@
 //! Why a command could not do its work: what, why, what to try, and a code for scripts.
 
+use async_trace_core::recording::Wrong;
 use std::io;
+use std::path::PathBuf;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -40,6 +42,69 @@ pub enum Error {
         /// The last thing it said.
         reason: String,
     },
+    /// A file could not be read or written.
+    #[error("cannot {verb} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// How it failed.
+        source: io::Error,
+    },
+    /// A file is not a recording that can be read here.
+    #[error("{} cannot be read as a recording: {wrong}", path.display())]
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        wrong: Wrong,
+    },
+    /// A recording without a single sample.
+    #[error("{} holds no sample", path.display())]
+    EmptyRecording {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A recording was expected, and a process was named.
+    #[error("this is made from a recording, not from process {pid}")]
+    NeedsRecording {
+        /// The process.
+        pid: u32,
+    },
+    /// The page is not made by this build.
+    #[error("this build makes no HTML page")]
+    NoHtml,
+    /// What `dump --json` prints was expected.
+    #[error("{} is no snapshot: {reason}", path.display())]
+    NoSnapshot {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Two things are to be compared, and only one was named that is no recording.
+    #[error("there is nothing to compare {what} with")]
+    NothingToCompare {
+        /// What was named.
+        what: String,
+    },
+    /// A command that was to be recorded could not be started.
+    #[error("`{command}` cannot be started: {source}")]
+    NoCommand {
+        /// What was tried.
+        command: String,
+        /// How it failed.
+        source: io::Error,
+    },
+    /// A command that was to be recorded ended, or the time was over, before asyncio ran in it.
+    #[error("`{command}` was not recorded: {reason}")]
+    NotRecorded {
+        /// The command.
+        command: String,
+        /// Why not.
+        reason: String,
+    },
     /// The output could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[source] io::Error),
@@ -63,6 +128,17 @@ impl Error {
             Self::NoSuchTask { .. } => "no-such-task",
             Self::NoPython { .. } => "no-python",
             Self::DemoFailed { .. } => "demo-failed",
+            Self::File { .. } => "file",
+            Self::Recording { wrong: Wrong::NotARecording, .. } => "not-a-recording",
+            Self::Recording { wrong: Wrong::Version(_), .. } => "recording-version",
+            Self::Recording { .. } => "recording-damaged",
+            Self::EmptyRecording { .. } => "empty-recording",
+            Self::NeedsRecording { .. } => "needs-recording",
+            Self::NoHtml => "no-html",
+            Self::NoSnapshot { .. } => "not-a-snapshot",
+            Self::NothingToCompare { .. } => "nothing-to-compare",
+            Self::NoCommand { .. } => "no-command",
+            Self::NotRecorded { .. } => "not-recorded",
             Self::Output(_) => "output",
             Self::Io { .. } => "io",
         }
@@ -86,6 +162,30 @@ impl Error {
             }
             Self::DemoFailed { .. } => {
                 "it needs Python 3.9 or newer: `async-trace demo --python /path/to/python3`".into()
+            }
+            Self::File { verb: "read", .. } => "name a file that exists and can be read".into(),
+            Self::File { .. } => "name a file that can be written: `-o FILE`".into(),
+            Self::Recording { wrong: Wrong::NotARecording, .. } => {
+                "`async-trace record PID -o FILE` makes one; images and core files are for `async-trace dump`".into()
+            }
+            Self::Recording { wrong: Wrong::Version(_), .. } => {
+                "read it with the version of async-trace that recorded it, or with a newer one".into()
+            }
+            Self::Recording { .. } => "its very beginning is damaged, so that nothing can be read".into(),
+            Self::EmptyRecording { .. } => "record for longer, or at a higher rate".into(),
+            Self::NeedsRecording { pid } => {
+                format!("make one: `async-trace record {pid} -d 30s -o {pid}.recording`")
+            }
+            Self::NoHtml => "choose another: `--format flamegraph`, `perfetto`, `latency`, …".into(),
+            Self::NoSnapshot { .. } => {
+                "name a process, a recording, an image, a core file, or what `async-trace dump PID --json` prints".into()
+            }
+            Self::NothingToCompare { .. } => {
+                "name a second one: `async-trace diff BEFORE AFTER`; only a recording has both in it".into()
+            }
+            Self::NoCommand { .. } => "name a program as you would start it yourself, after `--`".into(),
+            Self::NotRecorded { .. } => {
+                "start it yourself and record it by its id: `async-trace ps`, `async-trace doctor PID`".into()
             }
             Self::Output(_) | Self::Io { .. } => {
                 "check the disk and the permissions, then run it again".into()

@@ -8,6 +8,7 @@
 pub mod args;
 mod commands;
 mod error;
+mod export;
 mod output;
 
 pub use error::{Error, Result};
@@ -40,6 +41,7 @@ where
     match outcome {
         Ok(Ok(Outcome::Done)) => 0,
         Ok(Ok(Outcome::Found)) => FOUND,
+        Ok(Ok(Outcome::Ended(code))) => code,
         Ok(Err(error)) if error.is_closed_pipe() => 0,
         Ok(Err(error)) => {
             output.error(&error);
@@ -56,4 +58,6 @@ pub enum Outcome {
     Done,
     /// It did, and found that something is wrong with the target.
     Found,
+    /// It did, and the command that it started for that ended with this exit code.
+    Ended(u8),
 }

@@ -66,6 +66,20 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "{}", async_trace_core::text::escape(words));
     }
 
+    /// Shows how far a work has come, on a line that the next call replaces; without words, the line goes away.
+    /// Only a terminal gets to see it.
+    pub(crate) fn progress(&mut self, words: &str) {
+        let stderr = io::stderr();
+        if stderr.is_terminal() {
+            let width =
+                terminal_size::terminal_size_of(&stderr).map_or(80, |(width, _)| usize::from(width.0));
+            let words = async_trace_core::text::escape(words);
+            let words: String = words.chars().take(width.saturating_sub(1)).collect();
+            // Without a stderr there is nobody to tell.
+            let _ = write!(stderr.lock(), "\r\x1b[K{words}");
+        }
+    }
+
     /// Says why it did not work.
     pub(crate) fn error(&mut self, error: &Error) {
         say(self.color, &error.to_string(), &error.hint(), error.code());

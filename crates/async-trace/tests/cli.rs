@@ -115,3 +115,79 @@ fn the_doctor_says_what_keeps_us_from_reading_ourselves_as_python() {
     let seen = run(&["doctor", &std::process::id().to_string()]);
     assert!(seen.starts_with("exit 1\n") && seen.contains("this process cannot be read"), "{seen}");
 }
+
+#[test]
+fn recordings_say_what_is_wrong_with_them() {
+    let dir = std::env::temp_dir().join(format!("async-trace-cli-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        std::fs::write(dir.join(name), bytes).unwrap();
+    };
+    file("page.html", b"<html>");
+    file("newer.recording", b"\x89ATR\r\n\x1a\n\x63\0");
+    file("begun.recording", b"\x89ATR\r\n\x1a\n\x01\0");
+    let seen = |arguments: &[&str]| seen(&command(arguments).current_dir(&dir).output().unwrap());
+    let report = |name: &str| seen(&["report", name, "--format", "folded"]);
+    insta::assert_snapshot!(report("./page.html"), @"
+    exit 2
+    --
+    error: ./page.html cannot be read as a recording: it does not begin as a recording does [not-a-recording]
+    hint: `async-trace record PID -o FILE` makes one; images and core files are for `async-trace dump`
+    ");
+    insta::assert_snapshot!(report("newer.recording"), @"
+    exit 2
+    --
+    error: newer.recording cannot be read as a recording: it is of version 99 of the format; this is version 1 [recording-version]
+    hint: read it with the version of async-trace that recorded it, or with a newer one
+    ");
+    insta::assert_snapshot!(report("begun.recording"), @"
+    exit 2
+    --
+    error: begun.recording cannot be read as a recording: it ends too early [recording-damaged]
+    hint: its very beginning is damaged, so that nothing can be read
+    ");
+    insta::assert_snapshot!(report("missing.recording"), @"
+    exit 2
+    --
+    error: cannot read missing.recording: No such file or directory (os error 2) [file]
+    hint: name a file that exists and can be read
+    ");
+    insta::assert_snapshot!(report("4194999"), @"
+    exit 2
+    --
+    error: this is made from a recording, not from process 4194999 [needs-recording]
+    hint: make one: `async-trace record 4194999 -d 30s -o 4194999.recording`
+    ");
+    insta::assert_snapshot!(seen(&["diff", "./page.html"]), @"
+    exit 2
+    --
+    error: there is nothing to compare ./page.html with [nothing-to-compare]
+    hint: name a second one: `async-trace diff BEFORE AFTER`; only a recording has both in it
+    ");
+    insta::assert_snapshot!(seen(&["record", "4194999"]), @"
+    exit 2
+    --
+    error: there is no process 4194999 [no-such-process]
+    hint: `async-trace ps` lists the Python processes that can be read
+    ");
+    insta::assert_snapshot!(seen(&["record", "--", "/no/such/program"]), @"
+    exit 2
+    --
+    error: `/no/such/program` cannot be started: No such file or directory (os error 2) [no-command]
+    hint: name a program as you would start it yourself, after `--`
+    ");
+    insta::assert_snapshot!(seen(&["record", "-o", "/no/such/dir/x", "--", "sleep", "0"]), @"
+    exit 2
+    --
+    error: cannot write /no/such/dir/x: No such file or directory (os error 2) [file]
+    hint: name a file that can be written: `-o FILE`
+    ");
+    insta::assert_snapshot!(seen(&["record", "-o", "x.recording", "--", "sh", "-c", "exit 3"]), @"
+    exit 2
+    --
+    error: `sh` was not recorded: it ended before asyncio ran in it [not-recorded]
+    hint: start it yourself and record it by its id: `async-trace ps`, `async-trace doctor PID`
+    ");
+    assert!(!dir.join("x.recording").exists());
+    std::fs::remove_dir_all(&dir).unwrap();
+}

@@ -31,6 +31,13 @@ fn the_schema_of_findings_is_that_of_the_types() {
 }
 
 #[test]
+fn the_schemas_of_what_is_made_from_recordings_are_those_of_the_types() {
+    for what in ["diff", "latency", "sites"] {
+        check(&format!("docs/schema/{what}.schema.json"), &["schema", what]);
+    }
+}
+
+#[test]
 fn the_reference_is_that_of_the_definition() {
     check("docs/cli.md", &["generate", "markdown"]);
 }

@@ -4,22 +4,34 @@
 //! Every text of the target passes [`text::escape`](crate::text::escape) on its way into a line
 //! ([`line::Line`]); there is no other way out.
 
+pub(crate) mod brief;
+mod comparison;
 mod detail;
+mod dot;
 mod findings;
 mod forest;
 mod frames;
 mod glyphs;
+mod latency;
 mod line;
-mod paths;
+mod mermaid;
+pub(crate) mod paths;
 mod ring;
 mod shape;
+mod sites;
 mod table;
 mod threads;
 pub mod tree;
 pub mod units;
+mod wait_graph;
 mod words;
 
+pub use comparison::comparison;
+pub use dot::dot;
 pub use findings::{FindingOptions, findings};
+pub use latency::latency;
+pub use mermaid::mermaid;
+pub use sites::sites;
 pub use table::Table;
 pub use tree::{Options, tree};
 pub(crate) use words::noun;
@@ -57,6 +69,25 @@ pub trait Canvas {
     fn span(&mut self, role: Role, text: &str);
     /// The line's end.
     fn end_line(&mut self);
+}
+
+/// How large the page is, and what it can show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PageOptions {
+    /// Its width in columns; no limit without one.
+    pub width: Option<usize>,
+    /// Draw with ASCII characters only.
+    pub ascii: bool,
+}
+
+impl<C: Canvas + ?Sized> Canvas for &mut C {
+    fn span(&mut self, role: Role, text: &str) {
+        (**self).span(role, text);
+    }
+
+    fn end_line(&mut self) {
+        (**self).end_line();
+    }
 }
 
 /// Without colour.

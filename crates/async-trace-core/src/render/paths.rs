@@ -6,16 +6,21 @@ use rustc_hash::FxHashSet;
 
 /// How files are named: the user's own below their common directory, a library's below the place
 /// it is installed in.
-pub(super) struct Paths {
+pub(crate) struct Paths {
     base: String,
 }
 
 impl Paths {
-    pub(super) fn of(snapshot: &Snapshot) -> Self {
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
         let stacks = snapshot.tasks.iter().map(|t| &*t.chain);
         let stacks = stacks.chain(snapshot.threads.iter().map(|t| &*t.stack));
         let stacks = stacks.chain(snapshot.coroutines.iter().map(|c| std::slice::from_ref(&c.defined)));
         let stacks = stacks.chain(snapshot.dropped.iter().map(|d| std::slice::from_ref(&d.at)));
+        Self::of_stacks(stacks)
+    }
+
+    /// For the files of some stacks.
+    pub(crate) fn of_stacks<'a>(stacks: impl Iterator<Item = &'a [Frame]>) -> Self {
         let (mut chains, mut files) = (FxHashSet::default(), FxHashSet::default());
         let mut base: Option<&str> = None;
         for stack in stacks.filter(|s| chains.insert(s.as_ptr())) {
@@ -35,7 +40,7 @@ impl Paths {
         (!self.base.is_empty()).then(|| self.base.trim_end_matches('/'))
     }
 
-    pub(super) fn short<'a>(&self, frame: &'a Frame) -> &'a str {
+    pub(crate) fn short<'a>(&self, frame: &'a Frame) -> &'a str {
         let file = &*frame.file;
         if frame.origin == Origin::Own {
             return file.strip_prefix(&*self.base).filter(|_| !self.base.is_empty()).unwrap_or(file);
@@ -62,7 +67,7 @@ fn installed(file: &str) -> &str {
 }
 
 /// The library that a frame belongs to, in a word: `aiohttp`, `asyncio`, `concurrent.futures`.
-pub(super) fn package(frame: &Frame) -> &str {
+pub(crate) fn package(frame: &Frame) -> &str {
     let file = &*frame.file;
     if let Some(module) = file.strip_prefix("<frozen ").and_then(|f| f.strip_suffix('>')) {
         return module.split('.').next().unwrap_or(module);

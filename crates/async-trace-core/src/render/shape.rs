@@ -105,6 +105,11 @@ impl Shapes {
         Self { of }
     }
 
+    /// The shape of a task that is shown.
+    pub(super) fn shape(&self, position: u32) -> ShapeId {
+        self.of.get(position as usize).copied().unwrap_or(ShapeId::MAX)
+    }
+
     /// Parts siblings into groups of one shape, in the order of their first members.
     pub(super) fn group(&self, siblings: &[u32]) -> Vec<Vec<u32>> {
         let mut groups: Vec<Vec<u32>> = Vec::new();

@@ -13,7 +13,7 @@
 //!   …
 //! ```
 
-use crate::args::{DumpArguments, ReadOptions, ShowOptions, Target};
+use crate::args::{DumpArguments, DumpFormat, ReadOptions, ShowOptions, Target};
 use crate::output::Output;
 use crate::{Error, Outcome, Result};
 use async_trace_core::{Snapshot, json, render};
@@ -23,6 +23,17 @@ pub(crate) fn run(arguments: &DumpArguments, output: &mut Output) -> Result<Outc
     if arguments.json {
         output.data(|out| json::write(&snapshot, out))?;
         return Ok(Outcome::Done);
+    }
+    match arguments.format {
+        DumpFormat::Tree => {}
+        DumpFormat::Dot => {
+            output.draw(|paper| render::dot(&snapshot, paper))?;
+            return Ok(Outcome::Done);
+        }
+        DumpFormat::Mermaid => {
+            output.draw(|paper| render::mermaid(&snapshot, paper))?;
+            return Ok(Outcome::Done);
+        }
     }
     let options = show(&arguments.show, &arguments.read, output);
     if let Some(name) = &options.task {
