@@ -74,6 +74,9 @@ pub enum Command {
     /// Say what is wrong with a process: deadlocks, a blocked loop, leaks, exhausted pools, …
     #[command(after_help = check_help())]
     Check(CheckArguments),
+    /// Write a page for the browser: what is wrong, the wait graph drawn, every task
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArguments),
     /// List the Python processes of this machine that run asyncio
     Ps(PsArguments),
     /// Tell what can be read of a process here, and what to do about the rest
@@ -188,9 +191,9 @@ pub struct CheckArguments {
     /// Check every asyncio process of this machine
     #[arg(long)]
     pub all: bool,
-    /// How long to look, such as 500ms or 5s: what does not move meanwhile counts as stuck. 0s looks once
-    #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = duration)]
-    pub duration: Duration,
+    /// How to look.
+    #[command(flatten)]
+    pub how: CheckOptions,
     /// Report only these checks
     #[arg(long, value_name = "CHECK,…", value_delimiter = ',', value_parser = slugs())]
     pub only: Vec<String>,
@@ -200,6 +203,17 @@ pub struct CheckArguments {
     /// Print one JSON object per process and line (`async-trace schema check` describes it)
     #[arg(long)]
     pub json: bool,
+    /// What is wrong when this is exceeded.
+    #[command(flatten)]
+    pub thresholds: Thresholds,
+}
+
+/// How to look at a process several times.
+#[derive(Clone, Debug, Args)]
+pub struct CheckOptions {
+    /// How long to look, such as 500ms or 5s: what does not move meanwhile counts as stuck. 0s looks once
+    #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub duration: Duration,
     /// Do not pause the process
     #[arg(long, help_heading = "Reading")]
     pub no_pause: bool,
@@ -207,9 +221,46 @@ pub struct CheckArguments {
     #[arg(long, value_name = "TIME", default_value = "8ms", value_parser = duration,
         conflicts_with = "no_pause", help_heading = "Reading")]
     pub pause_budget: Duration,
+}
+
+const REPORT_EXAMPLES: &str = "Examples:
+  async-trace report 4711 -o report.html                 of a running process
+  async-trace report core.4711 -o report.html            of a dead one
+  async-trace dump 4711 --json > hang.json               record now …
+  async-trace report hang.json -o report.html            … and look later, elsewhere
+
+The page is one file that needs no network: open it in a browser, attach it to a ticket. It shows names,
+paths and lines of source of the program; local variables only with --locals.";
+
+/// Options of `report`.
+#[derive(Clone, Debug, Args)]
+pub struct ReportArguments {
+    /// The id of a process; or a core file; or an image; or what `dump --json` has printed
+    #[arg(value_name = "PID|FILE")]
+    pub target: Target,
+    /// The file to write; `-` is stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// What to write
+    #[arg(long, value_name = "FORMAT", default_value_t, value_enum)]
+    pub format: ReportFormat,
+    /// How to look.
+    #[command(flatten)]
+    pub how: CheckOptions,
+    /// Read local variables too. They may hold secrets
+    #[arg(long, help_heading = "Reading")]
+    pub locals: bool,
     /// What is wrong when this is exceeded.
     #[command(flatten)]
     pub thresholds: Thresholds,
+}
+
+/// What `report` writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// A page for a browser
+    #[default]
+    Html,
 }
 
 /// The thresholds of `check`.

@@ -40,6 +40,14 @@ pub enum Error {
         /// The last thing it said.
         reason: String,
     },
+    /// A file that looks like JSON holds no snapshot.
+    #[error("`{path}` holds no snapshot: {reason}")]
+    NoSnapshot {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The output could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[source] io::Error),
@@ -63,6 +71,7 @@ impl Error {
             Self::NoSuchTask { .. } => "no-such-task",
             Self::NoPython { .. } => "no-python",
             Self::DemoFailed { .. } => "demo-failed",
+            Self::NoSnapshot { .. } => "no-snapshot",
             Self::Output(_) => "output",
             Self::Io { .. } => "io",
         }
@@ -86,6 +95,9 @@ impl Error {
             }
             Self::DemoFailed { .. } => {
                 "it needs Python 3.9 or newer: `async-trace demo --python /path/to/python3`".into()
+            }
+            Self::NoSnapshot { .. } => {
+                "`async-trace dump PID --json > FILE` writes one; core files and images can be read too".into()
             }
             Self::Output(_) | Self::Io { .. } => {
                 "check the disk and the permissions, then run it again".into()

@@ -8,6 +8,7 @@
 pub mod args;
 mod commands;
 mod error;
+pub mod export;
 mod output;
 
 pub use error::{Error, Result};

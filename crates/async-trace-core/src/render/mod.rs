@@ -12,6 +12,7 @@ mod glyphs;
 mod line;
 mod paths;
 mod ring;
+mod said;
 mod shape;
 mod table;
 mod threads;
@@ -20,9 +21,12 @@ pub mod units;
 mod words;
 
 pub use findings::{FindingOptions, findings};
+pub use said::{Group, Piece, Ring, Said, Teller};
 pub use table::Table;
 pub use tree::{Options, tree};
 pub(crate) use words::noun;
+
+use crate::snapshot::Id;
 
 /// What a piece of text is. It decides the colour and nothing else: the words alone say it all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,10 +55,26 @@ pub enum Role {
     Rule,
 }
 
+/// What a piece of text speaks of: a view that can lead its reader there does so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mention {
+    /// A task.
+    Task(Id),
+    /// A thread, by the kernel's id.
+    Thread(u32),
+    /// A resource.
+    Resource(Id),
+}
+
 /// Where a renderer writes.
 pub trait Canvas {
     /// A piece of text within a line.
     fn span(&mut self, role: Role, text: &str);
+    /// A piece of text that speaks of something.
+    fn mention(&mut self, role: Role, text: &str, of: Mention) {
+        let _ = of;
+        self.span(role, text);
+    }
     /// The line's end.
     fn end_line(&mut self);
 }

@@ -7,7 +7,9 @@ mod doctor;
 mod dump;
 mod generate;
 mod image;
+mod look;
 mod ps;
+mod report;
 mod schema;
 
 use crate::args::Command;
@@ -19,6 +21,7 @@ pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Outcome> {
         Command::Dump(arguments) => dump::run(arguments, output),
         Command::Image(arguments) => image::run(arguments, output),
         Command::Check(arguments) => check::run(arguments, output),
+        Command::Report(arguments) => report::run(arguments, output),
         Command::Ps(arguments) => ps::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
         Command::Demo(arguments) => demo::run(arguments, output),
