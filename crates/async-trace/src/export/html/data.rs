@@ -165,8 +165,9 @@ pub(super) struct Node {
     /// `task`, `3 tasks`, `Lock`, `thread`.
     pub what: String,
     pub name: String,
-    /// Where it stands, or how.
+    /// Where it stands, or how; and the same where there is little room.
     pub place: String,
+    pub brief: String,
     pub link: Link,
     /// Whether a finding speaks of it.
     pub found: bool,

@@ -4,6 +4,7 @@
 use super::collect::spoken_of;
 use super::data::{Edge, Graph, Link, Node, Ring, SaidId};
 use super::resources::Entries;
+use async_trace_core::Frame;
 use async_trace_core::finding::Report;
 use async_trace_core::graph::{acquired, holders};
 use async_trace_core::index::Index;
@@ -264,45 +265,62 @@ impl<'a> Making<'a> {
     }
 
     fn node(&self, key: Key, teller: &Teller<'_>, found: bool) -> Node {
-        let s = self.index.snapshot;
-        let at = |stack: &[async_trace_core::Frame]| {
-            Teller::telling(stack).map_or(String::new(), |f| match f.line {
-                0 => escape(&f.function).into_owned(),
-                line => format!("{}:{line} ({})", escape(teller.file(f)), escape(&f.function)),
-            })
-        };
         match key {
-            Key::Tasks(unit) => {
-                let members = &self.units[unit as usize];
-                let first = members.first().copied().unwrap_or(0);
-                let task = &s.tasks[first as usize];
-                let name = match members.len() {
-                    1 => escape(&task.name).into_owned(),
-                    _ => words(&teller.title(members)).split_once(": ").map_or_else(String::new, |(_, n)| n.to_owned()),
-                };
-                let what = if members.len() == 1 { "task".into() } else { amount(members.len() as u64, "task") };
-                Node { kind: "task", what, name, place: at(&task.chain), link: Link::Task(first), found }
-            }
-            Key::Resource(entry) => {
-                let members = &self.entries.members[entry as usize];
-                let resource = &s.resources[members.first().copied().unwrap_or(0) as usize];
-                let noun = escape(&Teller::noun(&resource.type_name)).into_owned();
-                let name = words(&teller.resource_name(resource));
-                let name = name.strip_prefix(&noun).map_or(name.clone(), |name| name.trim().to_owned());
-                let all = words(&teller.resource(resource));
-                let state = all.split_once(" (").and_then(|(_, rest)| rest.split_once(')')).map(|(state, _)| state);
-                let (what, place) = match members.len() as u64 {
-                    1 => (noun, state.filter(|_| resource.holders.is_empty()).unwrap_or_default().to_owned()),
-                    n => (format!("{} × {noun}", number(n)), "one for each".to_owned()),
-                };
-                Node { kind: "resource", what, name, place, link: Link::Resource(entry), found }
-            }
+            Key::Tasks(unit) => self.task_node(&self.units[unit as usize], teller, found),
+            Key::Resource(entry) => self.resource_node(entry, teller, found),
             Key::Thread(place) => {
-                let thread = &s.threads[place as usize];
+                let thread = &self.index.snapshot.threads[place as usize];
+                let (place_words, brief) = at(&thread.stack, teller);
                 let name = escape(&thread.name).into_owned();
-                Node { kind: "thread", what: "thread".into(), name, place: at(&thread.stack), link: Link::Thread(place), found }
+                let link = Link::Thread(place);
+                Node { kind: "thread", what: "thread".into(), name, place: place_words, brief, link, found }
             }
         }
+    }
+
+    fn task_node(&self, members: &[u32], teller: &Teller<'_>, found: bool) -> Node {
+        let first = members.first().copied().unwrap_or(0);
+        let task = &self.index.snapshot.tasks[first as usize];
+        let (what, name) = match members.len() {
+            1 => ("task".to_owned(), escape(&task.name).into_owned()),
+            n => {
+                let title = words(&teller.title(members));
+                let names = title.split_once(": ").map(|(_, names)| names.to_owned());
+                (amount(n as u64, "task"), names.unwrap_or_default())
+            }
+        };
+        let (place, brief) = at(&task.chain, teller);
+        Node { kind: "task", what, name, place, brief, link: Link::Task(first), found }
+    }
+
+    fn resource_node(&self, entry: u32, teller: &Teller<'_>, found: bool) -> Node {
+        let resources = &self.index.snapshot.resources;
+        let members = &self.entries.members[entry as usize];
+        let resource = &resources[members.first().copied().unwrap_or(0) as usize];
+        let noun = escape(&Teller::noun(&resource.type_name)).into_owned();
+        let called = words(&teller.resource_name(resource));
+        let name = called.strip_prefix(&noun).map_or(called.clone(), |name| name.trim().to_owned());
+        let namesakes = resources.iter().filter(|r| r.name == resource.name && r.type_name == resource.type_name);
+        let what = match members.len() as u64 {
+            1 if resource.name.is_some() && namesakes.count() > 1 => format!("{noun} {}", resource.id),
+            1 => noun,
+            n => format!("{} × {noun}", number(n)),
+        };
+        let taken = resource.holders.iter().find_map(|holder| Some((holder.at.as_ref()?, holder.taken_line?)));
+        let (place, brief) = match taken {
+            _ if members.len() > 1 => ("one for each".to_owned(), "one for each".to_owned()),
+            Some((frame, line)) => {
+                (format!("taken at {}:{line}", escape(teller.file(frame))), format!("taken at line {line}"))
+            }
+            None => {
+                // What stands in brackets after its name is its state.
+                let all = words(&teller.resource(resource));
+                let state = all.split_once(" (").and_then(|(_, rest)| rest.split_once(')'));
+                let state = state.filter(|_| resource.holders.is_empty()).map_or("", |(state, _)| state);
+                (state.to_owned(), state.to_owned())
+            }
+        };
+        Node { kind: "resource", what, name, place, brief, link: Link::Resource(entry), found }
     }
 
     fn left_out(&self, drawn: &[Key]) -> Option<String> {
@@ -335,4 +353,17 @@ fn waiting(task: &Task) -> Option<&WaitsFor> {
 
 fn words(said: &Said) -> String {
     said.iter().map(|piece| piece.text.as_str()).collect()
+}
+
+/// `bank.py:40 (transfer)`, and `transfer, line 40` where there is little room.
+fn at(stack: &[Frame], teller: &Teller<'_>) -> (String, String) {
+    let Some(frame) = Teller::telling(stack) else { return <(String, String)>::default() };
+    let function = escape(&frame.function);
+    match frame.line {
+        0 => (function.clone().into_owned(), function.into_owned()),
+        line => {
+            let last = function.rsplit('.').next().unwrap_or(&function);
+            (format!("{}:{line} ({function})", escape(teller.file(frame))), format!("{last}, line {line}"))
+        }
+    }
 }
