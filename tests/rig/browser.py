@@ -50,18 +50,14 @@ class Browser:
     """One browser with one page."""
 
     def __init__(self):
-        self.directory = tempfile.TemporaryDirectory(ignore_cleanup_errors=True) if _can_ignore() else tempfile.TemporaryDirectory()
-        read_by_browser, self._to = os.pipe()
-        self._from, written_by_browser = os.pipe()
+        self.directory = tempfile.mkdtemp(prefix="async-trace-chromium-")
         # The protocol's descriptors are 3 and 4.
-        command = 'exec "$0" "$@" 3<&%d 4>&%d' % (read_by_browser, written_by_browser)
+        command = 'exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>/dev/null'
         self.process = subprocess.Popen(
-            ["sh", "-c", command, chromium(), *FLAGS, f"--user-data-dir={self.directory.name}", "about:blank"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            pass_fds=(read_by_browser, written_by_browser),
+            ["sh", "-c", command, chromium(), *FLAGS, f"--user-data-dir={self.directory}", "about:blank"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
         )  # fmt: skip
-        os.close(read_by_browser)
-        os.close(written_by_browser)
+        self._to, self._from = self.process.stdin.fileno(), self.process.stdout.fileno()
         self._numbers = itertools.count(1)
         self._buffer = b""
         self.events = []
@@ -80,9 +76,10 @@ class Browser:
         except (BrowserFailed, OSError, subprocess.TimeoutExpired):
             self.process.kill()
             self.process.wait(DEADLINE)
-        os.close(self._to)
-        os.close(self._from)
-        self.directory.cleanup()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        # Its helpers may still be writing into it.
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def send(self, method, **params):
         """Calls a method of the protocol and returns its result."""
@@ -221,8 +218,3 @@ class Browser:
         with open(path, "wb") as out:
             out.write(base64.b64decode(shot["data"]))
 
-
-def _can_ignore():
-    import sys
-
-    return sys.version_info >= (3, 10)

@@ -10,7 +10,7 @@ use async_trace_core::graph::{acquired, holders};
 use async_trace_core::index::Index;
 use async_trace_core::render::units::{amount, number};
 use async_trace_core::render::{self, Group, Mention, Said, Teller};
-use async_trace_core::snapshot::{Target, Task, TaskState, Trust, Verb, WaitsFor};
+use async_trace_core::snapshot::{LoopState, Target, Task, TaskState, Trust, Verb, WaitsFor};
 use async_trace_core::text::escape;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -59,6 +59,7 @@ pub(super) fn draw(
         making.close(keys, ring.certain);
     }
     let found = making.found(report);
+    making.blocked(&found);
     let mut seeds: Vec<Key> = rings.iter().flat_map(|(_, keys)| keys.iter().copied()).collect();
     seeds.extend(found.iter().copied());
     let drawn = making.choose(&seeds, report.findings.is_empty());
@@ -224,6 +225,30 @@ impl<'a> Making<'a> {
         }
     }
 
+    /// A loop that a finding speaks of: the task that keeps it busy, and those that cannot run meanwhile.
+    fn blocked(&mut self, found: &[Key]) {
+        let index = self.index;
+        for event_loop in index.snapshot.loops.iter().filter(|l| l.state == LoopState::Busy) {
+            let thread = event_loop.thread.and_then(|tid| self.key(Mention::Thread(tid)));
+            let Some(thread) = thread.filter(|thread| found.contains(thread)) else { continue };
+            let running = event_loop.task.and_then(|id| self.key(Mention::Task(id)));
+            let of_loop = |key: &Key| match key {
+                Key::Tasks(unit) => self.units[*unit as usize].iter().all(|place| {
+                    index.snapshot.tasks[*place as usize].event_loop == Some(event_loop.id)
+                }),
+                _ => false,
+            };
+            let others: Vec<Key> =
+                found.iter().copied().filter(|key| Some(*key) != running && of_loop(key)).collect();
+            for key in others {
+                self.edge(key, thread, "cannot run in", false);
+            }
+            if let Some(running) = running {
+                self.edge(thread, running, "is busy with", false);
+            }
+        }
+    }
+
     /// What findings speak of.
     fn found(&self, report: &Report) -> Vec<Key> {
         let mut found = Vec::new();
@@ -313,10 +338,10 @@ impl<'a> Making<'a> {
                 (format!("taken at {}:{line}", escape(teller.file(frame))), format!("taken at line {line}"))
             }
             None => {
-                // What stands in brackets after its name is its state.
+                // What stands after its name is its state.
                 let all = words(&teller.resource(resource));
-                let state = all.split_once(" (").and_then(|(_, rest)| rest.split_once(')'));
-                let state = state.filter(|_| resource.holders.is_empty()).map_or("", |(state, _)| state);
+                let state = all.strip_prefix(&called).filter(|_| resource.holders.is_empty()).unwrap_or("");
+                let state = state.trim_matches([',', ';', ' ', '(', ')']).trim_start_matches("which is ");
                 (state.to_owned(), state.to_owned())
             }
         };

@@ -3,6 +3,12 @@
 /** @param {CanvasRenderingContext2D} pen @param {string} text @param {number} room */
 function shorten(pen, text, room) {
   if (pen.measureText(text).width <= room) return text;
+  // Of several names, as many as there is room for.
+  const names = text.split(", ");
+  for (let n = names.length - 1; n > 0; n--) {
+    const some = `${names.slice(0, n).join(", ")}, …`;
+    if (pen.measureText(some).width <= room) return some;
+  }
   // The middle goes: the end of a name or place says most.
   let keep = text.length;
   let short = "…";

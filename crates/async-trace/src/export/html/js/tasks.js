@@ -145,12 +145,13 @@ class TaskView {
       el("span", { class: `badge ${state}` }, el("span", { "aria-hidden": "true" }, sign), ` ${state}`),
       el("span", { class: "title" }, deep, this.title(row)),
       ...this.findingLinks(row.members),
+      open && !many && el("span", { class: "identity" }, `id ${tasks.id[row.task]}`),
       !open && frame && el("span", { class: "place" }, placeOf(frame), " ",
         el("span", { class: "function" }, tables.text[frame.function])));
     const { wait, facts } = this.facts(row);
     const parts = [head];
     if (wait >= 0) parts.push(el("div", { class: "wait" }, el("span", { class: "arrow", "aria-hidden": "true" }, "→ "), say(wait)));
-    if (open) parts.push(...this.details(row, many, facts));
+    if (open) parts.push(...this.details(row, many, wait >= 0, facts));
     return parts;
   }
 
@@ -181,8 +182,8 @@ class TaskView {
     });
   }
 
-  /** @param {Row} row @param {boolean} many @param {number[]} facts @returns {Child[]} */
-  details(row, many, facts) {
+  /** @param {Row} row @param {boolean} many @param {boolean} said @param {number[]} facts @returns {Child[]} */
+  details(row, many, said, facts) {
     const { task } = row;
     const again = () => this.list.redraw(this.rows.indexOf(row));
     const how = { all: this.allFrames, unfolded: this.unfolded, changed: again };
@@ -193,14 +194,13 @@ class TaskView {
     const pending = tasks.pending[task] ?? [];
     if (!many && pending.length > 1) items.push(el("li", {}, "waits for ", taskLinks(pending)));
     const parts = [];
-    if (tables.chains[chain].length) parts.push(stack(chain, { ...how, key: `${row.key}c` }));
+    if (tables.chains[chain].length) parts.push(stack(chain, { ...how, said, key: `${row.key}c` }));
     if (items.length) parts.push(el("ul", { class: "facts" }, ...items));
     const created = many ? undefined : tasks.created[task];
     if (created !== undefined && tables.chains[created].length > 1) {
       parts.push(el("div", { class: "created" }, el("h4", {}, "the stack that created it"),
         stack(created, { ...how, key: `${row.key}n` })));
     }
-    if (!many) parts.push(el("div", { class: "identity" }, `id ${tasks.id[task]}`));
     return parts;
   }
 

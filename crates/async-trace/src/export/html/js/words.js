@@ -92,11 +92,16 @@ function foldedWords(frames) {
 /**
  * A stack: own frames in full, those of libraries behind a button.
  * @param {number} chain
- * @param {{ all: boolean, innermost?: boolean, key: string, unfolded: Set<string>, changed: () => void }} how
+ * @param {{ all: boolean, innermost?: boolean, said?: boolean, key: string, unfolded: Set<string>, changed: () => void }} how
+ *   `innermost`: that frame is shown whosever it is; `said`: words tell already what asyncio does at the end;
  *   `unfolded` remembers which folds are open, under names that begin with `key`.
  */
-function stack(chain, { all, innermost = false, key, unfolded, changed }) {
-  const frames = tables.chains[chain].map((/** @type {number} */ at) => tables.frames[at]);
+function stack(chain, { all, innermost = false, said = false, key, unfolded, changed }) {
+  let frames = tables.chains[chain].map((/** @type {number} */ at) => tables.frames[at]);
+  if (said && !all) {
+    const own = frames.findLastIndex((/** @type {any} */ frame) => frame.origin !== 3);
+    if (own >= 0) frames = frames.slice(0, own + 1);
+  }
   const list = el("ol", { class: "stack", "aria-label": "stack, outermost first" });
   const foreign = frames.every((/** @type {any} */ frame) => frame.origin !== 0);
   const shown = (/** @type {number} */ i) =>
