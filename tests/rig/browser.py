@@ -183,7 +183,7 @@ class Browser:
     def press(self, *keys):
         """Presses keys, one after the other."""
         for key in keys:
-            code, number, text = KEYS.get(key, (f"Key{key.upper()}", ord(key.upper()), key))
+            code, number, text = KEYS.get(key) or (f"Key{key.upper()}", ord(key.upper()), key)
             event = {"key": key, "code": code, "windowsVirtualKeyCode": number}
             self.send("Input.dispatchKeyEvent", type="keyDown", text=text, **event)
             self.send("Input.dispatchKeyEvent", type="keyUp", **event)

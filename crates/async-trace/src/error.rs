@@ -97,7 +97,8 @@ impl Error {
                 "it needs Python 3.9 or newer: `async-trace demo --python /path/to/python3`".into()
             }
             Self::NoSnapshot { .. } => {
-                "`async-trace dump PID --json > FILE` writes one; core files and images can be read too".into()
+                "`async-trace dump PID --json > FILE` writes one; core files and images can be read too"
+                    .into()
             }
             Self::Output(_) | Self::Io { .. } => {
                 "check the disk and the permissions, then run it again".into()

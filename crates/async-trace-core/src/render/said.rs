@@ -127,7 +127,10 @@ impl<'a> Teller<'a> {
     /// How a loop stands.
     #[must_use]
     pub fn event_loop(&self, event_loop: &EventLoop) -> Said {
-        self.lines(|tree, sheet| tree.loop_line(sheet, event_loop)).into_iter().next_back().unwrap_or_default()
+        self.lines(|tree, sheet| tree.loop_line(sheet, event_loop))
+            .into_iter()
+            .next_back()
+            .unwrap_or_default()
     }
 
     /// The name of a task, or how many they are and the first names.
@@ -348,7 +351,7 @@ task report x3
         let teller = Teller::of(&index);
         let facts = teller.facts(&[0]);
         let said: Vec<String> = facts.iter().map(text).collect();
-        insta::assert_snapshot!(said.join("\n"), @r"
+        insta::assert_snapshot!(said.join("\n"), @"
         waits for Lock b, held by task bob at bank.py:52 (refund)
         holds Lock a, taken at bank.py:39; 4 tasks wait for it
         ");
@@ -362,7 +365,8 @@ task report x3
 
     #[test]
     fn groups_stand_below_what_awaits_them() {
-        let s = snapshot("task main\n  waits gather tasks a-1 a-2\ntask a x2\n  f x.py:1\n  waits sleep timer 3");
+        let s =
+            snapshot("task main\n  waits gather tasks a-1 a-2\ntask a x2\n  f x.py:1\n  waits sleep timer 3");
         let index = Index::of(&s);
         let groups = Teller::of(&index).groups();
         let shown: Vec<(u32, usize)> = groups.iter().map(|g| (g.level, g.members.len())).collect();

@@ -1,11 +1,11 @@
 //! What a task waits for, who holds it and what it holds, as sentences.
 
-use super::{Mention, Role};
 use super::frames::telling;
 use super::glyphs::Glyphs;
 use super::line::Line;
 use super::paths::Paths;
 use super::units::{amount, number, seconds};
+use super::{Mention, Role};
 use crate::frame::Frame;
 use crate::index::Index;
 use crate::snapshot::*;

@@ -68,7 +68,8 @@ fn is_json(path: &Path) -> bool {
 /// One snapshot or several of the same process, as `dump --json` has written them one after the other.
 fn from_json(path: &Path) -> Result<Vec<Snapshot>> {
     let no_snapshot = |reason: String| Error::NoSnapshot { path: path.display().to_string(), reason };
-    let text = std::fs::read(path).map_err(|source| Error::Io { what: path.display().to_string(), source })?;
+    let text =
+        std::fs::read(path).map_err(|source| Error::Io { what: path.display().to_string(), source })?;
     let all: Result<Vec<Snapshot>, _> = serde_json::Deserializer::from_slice(&text).into_iter().collect();
     let all = all.map_err(|error| no_snapshot(error.to_string()))?;
     match &all[..] {

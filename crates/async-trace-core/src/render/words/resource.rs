@@ -1,8 +1,8 @@
 //! Locks, queues, pools and their kin: what they are, how they stand, who has them.
 
-use super::super::{Mention, Role};
 use super::super::line::Line;
 use super::super::units::{amount, number};
+use super::super::{Mention, Role};
 use super::{NAMES, Speaker, Wait, all_busy};
 use crate::snapshot::*;
 use std::borrow::Cow;

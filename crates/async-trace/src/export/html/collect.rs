@@ -1,8 +1,6 @@
 //! From a snapshot and its findings to what the page's script reads.
 
-use super::data::{
-    Data, Evidence, Finding, Groups, Header, Link, Resource, SaidId, Tasks, Thread,
-};
+use super::data::{Data, Evidence, Finding, Groups, Header, Link, Resource, SaidId, Tasks, Thread};
 use super::intern::{Interner, Places};
 use super::resources::Entries;
 use super::{Timeline, graph};

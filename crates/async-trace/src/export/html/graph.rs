@@ -72,7 +72,7 @@ pub(super) fn draw(
     };
     let edges = making.edges.iter().filter_map(edge).collect();
     let nodes = drawn.iter().map(|key| making.node(*key, teller, found.contains(key))).collect();
-    let left_out = making.left_out(&drawn);
+    let left_out = making.left_out(&drawn, report.findings.is_empty());
     let rings = rings
         .iter()
         .map(|(ring, keys)| Ring {
@@ -233,9 +233,9 @@ impl<'a> Making<'a> {
             let Some(thread) = thread.filter(|thread| found.contains(thread)) else { continue };
             let running = event_loop.task.and_then(|id| self.key(Mention::Task(id)));
             let of_loop = |key: &Key| match key {
-                Key::Tasks(unit) => self.units[*unit as usize].iter().all(|place| {
-                    index.snapshot.tasks[*place as usize].event_loop == Some(event_loop.id)
-                }),
+                Key::Tasks(unit) => self.units[*unit as usize]
+                    .iter()
+                    .all(|place| index.snapshot.tasks[*place as usize].event_loop == Some(event_loop.id)),
                 _ => false,
             };
             let others: Vec<Key> =
@@ -256,7 +256,8 @@ impl<'a> Making<'a> {
             let evidence = &finding.evidence;
             found.extend(evidence.iter().filter_map(|e| self.key(Mention::Thread(e.thread.as_ref()?.tid))));
             found.extend(spoken_of(finding).filter_map(|id| self.key(Mention::Task(id))));
-            found.extend(evidence.iter().filter_map(|e| self.key(Mention::Resource(e.resource.as_ref()?.id))));
+            found
+                .extend(evidence.iter().filter_map(|e| self.key(Mention::Resource(e.resource.as_ref()?.id))));
         }
         found
     }
@@ -325,13 +326,15 @@ impl<'a> Making<'a> {
         let noun = escape(&Teller::noun(&resource.type_name)).into_owned();
         let called = words(&teller.resource_name(resource));
         let name = called.strip_prefix(&noun).map_or(called.clone(), |name| name.trim().to_owned());
-        let namesakes = resources.iter().filter(|r| r.name == resource.name && r.type_name == resource.type_name);
+        let namesakes =
+            resources.iter().filter(|r| r.name == resource.name && r.type_name == resource.type_name);
         let what = match members.len() as u64 {
             1 if resource.name.is_some() && namesakes.count() > 1 => format!("{noun} {}", resource.id),
             1 => noun,
             n => format!("{} × {noun}", number(n)),
         };
-        let taken = resource.holders.iter().find_map(|holder| Some((holder.at.as_ref()?, holder.taken_line?)));
+        let taken =
+            resource.holders.iter().find_map(|holder| Some((holder.at.as_ref()?, holder.taken_line?)));
         let (place, brief) = match taken {
             _ if members.len() > 1 => ("one for each".to_owned(), "one for each".to_owned()),
             Some((frame, line)) => {
@@ -348,7 +351,7 @@ impl<'a> Making<'a> {
         Node { kind: "resource", what, name, place, brief, link: Link::Resource(entry), found }
     }
 
-    fn left_out(&self, drawn: &[Key]) -> Option<String> {
+    fn left_out(&self, drawn: &[Key], healthy: bool) -> Option<String> {
         let drawn: HashSet<Key> = drawn.iter().copied().collect();
         let linked: HashSet<Key> = self.edges.keys().flat_map(|(from, to)| [*from, *to]).collect();
         let (mut alone, mut others) = (0, 0);
@@ -362,11 +365,15 @@ impl<'a> Making<'a> {
         }
         let mut parts = Vec::new();
         if others > 0 {
-            parts.push(format!("{} that no finding has to do with", amount(others, "task")));
+            let why = if healthy { "more than fit in" } else { "that no finding has to do with" };
+            parts.push(format!("{} {why}", amount(others, "task")));
         }
         if alone > 0 {
             let verb = if alone == 1 { "runs or waits" } else { "run or wait" };
-            parts.push(format!("{} that {verb} for the outside (timers, connections, …)", amount(alone, "task")));
+            parts.push(format!(
+                "{} that {verb} for the outside (timers, connections, …)",
+                amount(alone, "task")
+            ));
         }
         (!parts.is_empty()).then(|| format!("Not drawn: {}.", parts.join("; ")))
     }

@@ -45,7 +45,11 @@ impl<'a> Interner<'a> {
         let mut pieces: Vec<Piece> = Vec::with_capacity(said.len());
         for piece in said {
             let text = self.escaped(&piece.text);
-            pieces.push(Piece { role: role(piece.role), text, link: piece.of.and_then(|of| places.place(of)) });
+            pieces.push(Piece {
+                role: role(piece.role),
+                text,
+                link: piece.of.and_then(|of| places.place(of)),
+            });
         }
         let numbers: Vec<u32> = pieces.into_iter().map(|piece| self.piece(piece)).collect();
         let next = self.tables.said.len() as u32;

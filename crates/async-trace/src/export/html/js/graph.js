@@ -146,7 +146,8 @@ class GraphView {
     const others = plan.boxes.filter((_, node) => node !== edge.from && node !== edge.to);
     const bends = both ? [26] : [0, 30, -30, 60, -60, 100, -100, 150, -150, 210, -210];
     let [best, least] = [bent(from, to, bends[0]), Infinity];
-    for (const bend of bends) {
+    const far = Math.hypot(from.x - to.x, from.y - to.y) * 0.55;
+    for (const bend of bends.filter((bend) => both || Math.abs(bend) <= far)) {
       const route = bent(from, to, bend);
       let cost = Math.abs(bend) / 1000;
       for (let i = 1; i < 24; i++) {

@@ -41,6 +41,11 @@ function layout(count, edges, rings, width) {
   return { boxes, width: Math.max(widest, 1), height: y + shelf, rings: found };
 }
 
+/** @param {number[]} numbers */
+function middle(numbers) {
+  return numbers.reduce((a, b) => a + b, 0) / numbers.length;
+}
+
 /** Nodes that hang together. @param {number} count @param {{ from: number, to: number }[]} edges */
 function components(count, edges) {
   const leader = Array.from({ length: count }, (_, node) => node);
@@ -114,19 +119,22 @@ function placeRing(ring, { w, h, gapX, gapY, width, narrow }) {
       const angle = (2 * Math.PI * i) / n - Math.PI / 2;
       return { x: rx + rx * Math.cos(angle), y: ry + ry * Math.sin(angle), w, h };
     });
-    return { boxes, x: rx + w / 2, y: ry + h / 2, height: 2 * ry + h };
+    return { boxes, x: rx + w / 2, y: middle(boxes.map((box) => box.y)) + h / 2, height: Math.max(...boxes.map((box) => box.y)) + h };
   }
   // Two columns: down the right one, up the left one.
   const rows = Math.ceil(n / 2);
-  const gap = n === 2 ? 0 : Math.max(gapY, 64);
+  const gap = Math.max(gapY, 64);
+  // Of two, one line bends above and one below.
+  const above = n === 2 ? 26 : 0;
   const wide = narrow ? gapX : Math.min(190, Math.max(gapX, width - 2 * w));
   const boxes = ring.map((_, i) => {
     const left = i === 0 || i > rows;
     const row = left ? (n - i) % n : i - 1;
-    return { x: left ? 0 : w + wide, y: row * (h + gap), w, h };
+    return { x: left ? 0 : w + wide, y: above + row * (h + gap), w, h };
   });
-  const y = n === 2 ? h / 2 : (rows * (h + gap) - gap) / 2;
-  return { boxes, x: w + wide / 2, y: n === 2 ? h + 22 : y, height: rows * (h + gap) - gap + (n === 2 ? 30 : 0) };
+  const height = rows * (h + gap) - gap;
+  const y = n === 2 ? above + h + 34 : height / 2;
+  return { boxes, x: w + wide / 2, y, height: height + above + (n === 2 ? 44 : 0) };
 }
 
 /** Layers by how far nodes are from a ring. @param {number[]} nodes @param {{ from: number, to: number }[]} edges @param {number[]} ring */
@@ -178,19 +186,19 @@ function layered(nodes, of) {
  * @param {number[][]} layers @param {{ from: number, to: number }[]} edges @param {Map<number, Box>} placed
  */
 function ordered(layers, edges, placed) {
-  const middle = new Map([...placed].map(([node, box]) => [node, box.x]));
+  const centres = new Map([...placed].map(([node, box]) => [node, box.x]));
   return layers.map((layer) => {
     const wish = (/** @type {number} */ node) => {
       const near = edges.flatMap(({ from, to }) => (from === node ? [to] : to === node ? [from] : []));
-      const known = near.map((other) => middle.get(other)).filter((x) => x !== undefined);
-      return known.length ? known.reduce((a, b) => a + b, 0) / known.length : Infinity;
+      const known = near.map((other) => centres.get(other)).filter((x) => x !== undefined);
+      return known.length ? middle(/** @type {number[]} */ (known)) : Infinity;
     };
     const wishes = new Map(layer.map((node) => [node, wish(node)]));
     const sorted = [...layer].sort((a, b) => {
       const [x, y] = [wishes.get(a) ?? 0, wishes.get(b) ?? 0];
       return x === y ? a - b : x - y;
     });
-    sorted.forEach((node, i) => middle.set(node, i * 250));
+    sorted.forEach((node, i) => centres.set(node, i * 250));
     return sorted;
   });
 }
