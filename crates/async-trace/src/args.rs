@@ -78,7 +78,7 @@ pub enum Command {
     /// Record what all tasks do over time, into a file
     #[command(after_help = RECORD_EXAMPLES)]
     Record(RecordArguments),
-    /// Make something to look at from a recording: a flame graph, a trace, a histogram, …
+    /// Make something to look at: a page for the browser, a flame graph, a trace, a histogram, …
     #[command(after_help = REPORT_EXAMPLES)]
     Report(ReportArguments),
     /// Say what has changed between two looks at a process: what moved, is stuck, is new, is gone
@@ -221,23 +221,31 @@ pub struct RecordArguments {
 }
 
 const REPORT_EXAMPLES: &str = "Examples:
+  async-trace report 4711 -o report.html                      a page about a running process
+  async-trace report 4711.recording -o report.html            about a recording, with what was before
+  async-trace report hang.json -o report.html                 about what `dump --json` has printed
   async-trace report 4711.recording --format flamegraph -o waits.svg    where tasks wait, and for what
   async-trace report 4711.recording --format flamegraph --of busy -o busy.svg
   async-trace report 4711.recording --format perfetto -o trace.json     for https://ui.perfetto.dev
   async-trace report 4711.recording --format speedscope -o scope.json   for https://www.speedscope.app
   async-trace report 4711.recording --format latency                    how late the loop was
-  async-trace report 4711.recording --format sites                      tasks over time, by origin";
+  async-trace report 4711.recording --format sites                      tasks over time, by origin
+
+The page is one file that needs no network: open it in a browser, attach it to a ticket. It shows names,
+paths and lines of source of the program; local variables only with --locals. All other formats are made of
+recordings.";
 
 /// Options of `report`.
 #[derive(Clone, Debug, Args)]
 pub struct ReportArguments {
-    /// A recording (`async-trace record`)
-    #[arg(value_name = "FILE")]
+    /// A recording (`async-trace record`); for the page also the id of a process, a core file, an image, or
+    /// what `dump --json` has printed
+    #[arg(value_name = "PID|FILE")]
     pub target: Target,
     /// What to make
     #[arg(long, value_name = "FORMAT", default_value_t, value_enum)]
     pub format: ReportFormat,
-    /// The file to write [default: stdout]
+    /// The file to write; `-` is stdout, which is the default of all formats but the page
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// What a flame graph or folded stacks count
@@ -246,6 +254,15 @@ pub struct ReportArguments {
     /// Print `latency` or `sites` as JSON, in one line (`async-trace schema` describes both)
     #[arg(long)]
     pub json: bool,
+    /// How to look.
+    #[command(flatten)]
+    pub how: CheckOptions,
+    /// Read local variables too. They may hold secrets
+    #[arg(long, help_heading = "Reading")]
+    pub locals: bool,
+    /// What is wrong when this is exceeded.
+    #[command(flatten)]
+    pub thresholds: Thresholds,
 }
 
 /// What is made of a recording.
@@ -333,9 +350,9 @@ pub struct CheckArguments {
     /// Check every asyncio process of this machine
     #[arg(long)]
     pub all: bool,
-    /// How long to look, such as 500ms or 5s: what does not move meanwhile counts as stuck. 0s looks once
-    #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = duration)]
-    pub duration: Duration,
+    /// How to look.
+    #[command(flatten)]
+    pub how: CheckOptions,
     /// Report only these checks
     #[arg(long, value_name = "CHECK,…", value_delimiter = ',', value_parser = slugs())]
     pub only: Vec<String>,
@@ -345,6 +362,17 @@ pub struct CheckArguments {
     /// Print one JSON object per process and line (`async-trace schema check` describes it)
     #[arg(long)]
     pub json: bool,
+    /// What is wrong when this is exceeded.
+    #[command(flatten)]
+    pub thresholds: Thresholds,
+}
+
+/// How to look at a process several times.
+#[derive(Clone, Debug, Args)]
+pub struct CheckOptions {
+    /// How long to look, such as 500ms or 5s: what does not move meanwhile counts as stuck. 0s looks once
+    #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = duration)]
+    pub duration: Duration,
     /// Do not pause the process
     #[arg(long, help_heading = "Reading")]
     pub no_pause: bool,
@@ -352,9 +380,6 @@ pub struct CheckArguments {
     #[arg(long, value_name = "TIME", default_value = "8ms", value_parser = duration,
         conflicts_with = "no_pause", help_heading = "Reading")]
     pub pause_budget: Duration,
-    /// What is wrong when this is exceeded.
-    #[command(flatten)]
-    pub thresholds: Thresholds,
 }
 
 /// The thresholds of `check`.

@@ -72,9 +72,9 @@ pub enum Error {
         /// The process.
         pid: u32,
     },
-    /// The page is not made by this build.
-    #[error("this build makes no HTML page")]
-    NoHtml,
+    /// A page would fill the terminal.
+    #[error("a page for the browser is a file, and none was named")]
+    NoOutput,
     /// What `dump --json` prints was expected.
     #[error("{} is no snapshot: {reason}", path.display())]
     NoSnapshot {
@@ -134,7 +134,7 @@ impl Error {
             Self::Recording { .. } => "recording-damaged",
             Self::EmptyRecording { .. } => "empty-recording",
             Self::NeedsRecording { .. } => "needs-recording",
-            Self::NoHtml => "no-html",
+            Self::NoOutput => "no-output",
             Self::NoSnapshot { .. } => "not-a-snapshot",
             Self::NothingToCompare { .. } => "nothing-to-compare",
             Self::NoCommand { .. } => "no-command",
@@ -176,7 +176,7 @@ impl Error {
             Self::NeedsRecording { pid } => {
                 format!("make one: `async-trace record {pid} -d 30s -o {pid}.recording`")
             }
-            Self::NoHtml => "choose another: `--format flamegraph`, `perfetto`, `latency`, …".into(),
+            Self::NoOutput => "name it: `-o report.html`; `-o -` is stdout".into(),
             Self::NoSnapshot { .. } => {
                 "name a process, a recording, an image, a core file, or what `async-trace dump PID --json` prints".into()
             }

@@ -8,7 +8,7 @@
 pub mod args;
 mod commands;
 mod error;
-mod export;
+pub mod export;
 mod output;
 
 pub use error::{Error, Result};

@@ -14,7 +14,7 @@ use super::glyphs::{ASCII, Glyphs, UNICODE};
 use super::line::{Line, Page};
 use super::paths::Paths;
 use super::units::{amount, number, seconds};
-use super::{Canvas, Role};
+use super::{Canvas, Mention, Role};
 use crate::finding::{self, Certainty, Consequence, Evidence, Finding, Report, Severity};
 use crate::frame::{Frame, FrameKind, Origin};
 use crate::snapshot::Snapshot;
@@ -32,23 +32,24 @@ pub struct FindingOptions {
 pub fn findings(report: &Report, snapshot: &Snapshot, options: &FindingOptions, canvas: &mut impl Canvas) {
     let glyphs: &'static Glyphs = if options.ascii { &ASCII } else { &UNICODE };
     let page = Page { width: options.width, ellipsis: glyphs.ellipsis };
-    let mut writer = Writer { paths: Paths::of(snapshot), glyphs, page, line: Line::default(), canvas };
+    let paths = Paths::of(snapshot);
+    let mut writer = Writer { paths: &paths, glyphs, page, line: Line::default(), canvas };
     writer.header(report, snapshot);
     for finding in &report.findings {
         writer.finding(finding);
     }
 }
 
-struct Writer<'a, C: Canvas> {
-    paths: Paths,
-    glyphs: &'static Glyphs,
-    page: Page,
-    line: Line,
-    canvas: &'a mut C,
+pub(super) struct Writer<'a, C: Canvas> {
+    pub paths: &'a Paths,
+    pub glyphs: &'static Glyphs,
+    pub page: Page,
+    pub line: Line,
+    pub canvas: &'a mut C,
 }
 
 impl<C: Canvas> Writer<'_, C> {
-    fn end(&mut self, indent: &str, hanging: usize) {
+    pub(super) fn end(&mut self, indent: &str, hanging: usize) {
         self.line.end(self.canvas, &self.page, [indent, indent], hanging);
     }
 
@@ -56,6 +57,12 @@ impl<C: Canvas> Writer<'_, C> {
         self.line.put(Role::Heading, "process ").show(Role::Heading, report.pid).say(": ");
         self.line.say(&snapshot.process.command.join(" "));
         self.end("", 2);
+        self.amount(report);
+        self.end("", 2);
+    }
+
+    /// `1 finding in 6 looks in 2.0 s`.
+    pub(super) fn amount(&mut self, report: &Report) {
         let n = report.findings.len() as u64;
         let looks = match report.snapshots {
             1 => "one look".to_owned(),
@@ -66,7 +73,6 @@ impl<C: Canvas> Writer<'_, C> {
         } else {
             self.line.say(&amount(n, "finding")).say(" in ").say(&looks);
         }
-        self.end("", 2);
     }
 
     fn finding(&mut self, f: &Finding) {
@@ -111,6 +117,15 @@ impl<C: Canvas> Writer<'_, C> {
     }
 
     fn evidence(&mut self, e: &Evidence) {
+        self.evidence_words(e);
+        self.end("  ", 4);
+        if let Some(source) = &e.source {
+            self.line.put(Role::Source, source);
+            self.end("      ", 2);
+        }
+    }
+
+    pub(super) fn evidence_words(&mut self, e: &Evidence) {
         self.line.put(Role::Rule, self.glyphs.bullet);
         if let Some(n) = e.count {
             let many = if e.thread.is_some() {
@@ -123,10 +138,11 @@ impl<C: Canvas> Writer<'_, C> {
             self.line.say(&number(u64::from(n))).say(many);
         }
         if let Some(thread) = &e.thread {
-            self.line.say("thread ").put(Role::Thread, &thread.name);
+            self.line.say("thread ").name(Role::Thread, &thread.name, Mention::Thread(thread.tid));
         }
         if let Some(task) = &e.task {
-            self.line.say(if e.thread.is_some() { " (task " } else { "task " }).put(Role::Task, &task.name);
+            self.line.say(if e.thread.is_some() { " (task " } else { "task " });
+            self.line.name(Role::Task, &task.name, Mention::Task(task.id));
             self.line.say(if e.thread.is_some() { ")" } else { "" });
         }
         if let Some(function) = &e.function {
@@ -138,11 +154,6 @@ impl<C: Canvas> Writer<'_, C> {
             self.line.say(": ");
         }
         self.each(e.count.unwrap_or(1), &e.text);
-        self.end("  ", 4);
-        if let Some(source) = &e.source {
-            self.line.put(Role::Source, source);
-            self.end("      ", 2);
-        }
     }
 
     /// What each of so many does.
@@ -151,13 +162,21 @@ impl<C: Canvas> Writer<'_, C> {
     }
 
     fn consequence(&mut self, c: &Consequence) {
+        self.consequence_words(c);
+        self.end("  ", 4);
+    }
+
+    pub(super) fn consequence_words(&mut self, c: &Consequence) {
         self.line.put(Role::Rule, self.glyphs.bullet);
         match (&c.tasks[..], c.count) {
-            ([task], 1) => _ = self.line.say("task ").put(Role::Task, &task.name),
+            ([task], 1) => {
+                self.line.say("task ").name(Role::Task, &task.name, Mention::Task(task.id));
+            }
             (tasks, n) => {
                 self.line.say(&amount(u64::from(n), "task"));
                 for (i, task) in tasks.iter().enumerate() {
-                    self.line.say(if i == 0 { " (" } else { ", " }).put(Role::Task, &task.name);
+                    self.line.say(if i == 0 { " (" } else { ", " });
+                    self.line.name(Role::Task, &task.name, Mention::Task(task.id));
                 }
                 if n as usize > tasks.len() && !tasks.is_empty() {
                     self.line.say(", ").say(self.glyphs.ellipsis);
@@ -173,7 +192,6 @@ impl<C: Canvas> Writer<'_, C> {
         } else {
             self.line.say(" ").say(&c.text);
         }
-        self.end("  ", 4);
     }
 
     /// `bank.py:40 (transfer)`.

@@ -34,6 +34,9 @@ pub(super) const UNICODE: Glyphs = Glyphs {
     to: " → ",
 };
 
+/// For views that draw arrows and bullets themselves.
+pub(super) const BARE: Glyphs = Glyphs { arrow: "", bullet: "", ..UNICODE };
+
 pub(super) const ASCII: Glyphs = Glyphs {
     tee: "|- ",
     last: "`- ",

@@ -1,7 +1,7 @@
 //! One line under construction: pieces with roles, escaped as they come in, cut to the width as
 //! they go out.
 
-use super::{Canvas, Role};
+use super::{Canvas, Mention, Role};
 use crate::text::escape;
 use std::fmt::{self, Write};
 
@@ -9,21 +9,30 @@ use std::fmt::{self, Write};
 #[derive(Default)]
 pub(super) struct Line {
     text: String,
-    /// Each piece's role and end.
-    spans: Vec<(Role, usize)>,
+    /// Each piece's role, what it speaks of, and its end.
+    spans: Vec<(Role, Option<Mention>, usize)>,
 }
 
 impl Line {
     /// Adds text of the target, or our own: either way nothing in it can harm a terminal.
     pub(super) fn put(&mut self, role: Role, text: &str) -> &mut Self {
+        self.add(role, None, text)
+    }
+
+    /// Adds the name of something.
+    pub(super) fn name(&mut self, role: Role, text: &str, of: Mention) -> &mut Self {
+        self.add(role, Some(of), text)
+    }
+
+    fn add(&mut self, role: Role, of: Option<Mention>, text: &str) -> &mut Self {
         if text.bytes().all(|b| (b' '..0x7f).contains(&b)) {
             self.text.push_str(text);
         } else {
             self.text.push_str(&escape(text));
         }
         match self.spans.last_mut() {
-            Some(last) if last.0 == role => last.1 = self.text.len(),
-            _ => self.spans.push((role, self.text.len())),
+            Some(last) if (last.0, last.1) == (role, of) => last.2 = self.text.len(),
+            _ => self.spans.push((role, of, self.text.len())),
         }
         self
     }
@@ -107,15 +116,18 @@ impl Line {
     }
 
     fn role_at(&self, at: usize) -> Role {
-        self.spans.iter().find(|(_, end)| *end > at).map_or(Role::Plain, |(role, _)| *role)
+        self.spans.iter().find(|(.., end)| *end > at).map_or(Role::Plain, |(role, ..)| *role)
     }
 
     fn pieces(&self, start: usize, end: usize, canvas: &mut impl Canvas) {
         let mut from = start;
-        for (role, to) in &self.spans {
+        for (role, of, to) in &self.spans {
             let to = (*to).min(end);
             if to > from {
-                canvas.span(*role, &self.text[from..to]);
+                match of {
+                    Some(of) => canvas.mention(*role, &self.text[from..to], *of),
+                    None => canvas.span(*role, &self.text[from..to]),
+                }
                 from = to;
             }
         }

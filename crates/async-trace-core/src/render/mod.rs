@@ -17,6 +17,7 @@ mod line;
 mod mermaid;
 pub(crate) mod paths;
 mod ring;
+mod said;
 mod shape;
 mod sites;
 mod table;
@@ -31,10 +32,13 @@ pub use dot::dot;
 pub use findings::{FindingOptions, findings};
 pub use latency::latency;
 pub use mermaid::mermaid;
+pub use said::{Group, Piece, Ring, Said, Teller};
 pub use sites::sites;
 pub use table::Table;
 pub use tree::{Options, tree};
 pub(crate) use words::noun;
+
+use crate::snapshot::Id;
 
 /// What a piece of text is. It decides the colour and nothing else: the words alone say it all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,10 +67,26 @@ pub enum Role {
     Rule,
 }
 
+/// What a piece of text speaks of: a view that can lead its reader there does so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mention {
+    /// A task.
+    Task(Id),
+    /// A thread, by the kernel's id.
+    Thread(u32),
+    /// A resource.
+    Resource(Id),
+}
+
 /// Where a renderer writes.
 pub trait Canvas {
     /// A piece of text within a line.
     fn span(&mut self, role: Role, text: &str);
+    /// A piece of text that speaks of something.
+    fn mention(&mut self, role: Role, text: &str, of: Mention) {
+        let _ = of;
+        self.span(role, text);
+    }
     /// The line's end.
     fn end_line(&mut self);
 }

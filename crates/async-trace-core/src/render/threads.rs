@@ -91,7 +91,7 @@ impl Tree<'_> {
         }
     }
 
-    fn job(&mut self, thread: &Thread) {
+    pub(super) fn job(&mut self, thread: &Thread) {
         let Some(job) = &thread.job else { return };
         let line = &mut self.line;
         line.say(" executes ").put(Role::Function, job.function.as_deref().unwrap_or("a job"));
@@ -124,6 +124,11 @@ impl Tree<'_> {
     pub(super) fn thread_body(&mut self, canvas: &mut impl Canvas, thread: &Thread, prefix: &str) {
         let style = Style { innermost: true, ..self.style() };
         frames::show(canvas, &self.page, self.paths, prefix, &thread.stack, style);
+        self.thread_facts(canvas, thread, prefix);
+    }
+
+    /// What keeps a thread, and what it keeps.
+    pub(super) fn thread_facts(&mut self, canvas: &mut impl Canvas, thread: &Thread, prefix: &str) {
         if let Some(wait) = &thread.waits_for {
             self.line.say(self.glyphs.arrow);
             self.speaker.wait(&mut self.line, &Wait::of(wait, None));
@@ -158,7 +163,7 @@ impl Tree<'_> {
 }
 
 /// A worker that waits for its next job: nothing to see.
-fn is_idle(thread: &Thread) -> bool {
+pub(super) fn is_idle(thread: &Thread) -> bool {
     let waits_for_work =
         |f: &Frame| &*f.function == "_worker" && f.file.ends_with("concurrent/futures/thread.py");
     thread.job.is_none() && thread.waits_for.is_none() && thread.stack.last().is_some_and(waits_for_work)

@@ -111,13 +111,7 @@ impl<'a> Tree<'a> {
         let keep = self.options.filter.as_deref().map(|pattern| select::kept(self.index, pattern));
         let forest = Forest::of(self.index, |p| keep.as_ref().is_none_or(|keep| keep[p as usize]));
         let shapes = Shapes::of(self.index, &forest);
-        let mut roots: Vec<Vec<u32>> = vec![Vec::new(); snapshot.loops.len() + 1];
-        for root in &forest.roots {
-            let of = snapshot.tasks[*root as usize].event_loop;
-            let place =
-                of.and_then(|id| self.index.event_loop(id)).map_or(snapshot.loops.len(), |p| p as usize);
-            roots[place].push(*root);
-        }
+        let roots = roots_by_loop(self.index, &forest);
         for (event_loop, roots) in snapshot.loops.iter().zip(&roots) {
             self.loop_line(canvas, event_loop);
             self.loop_stack(canvas, event_loop);
@@ -194,7 +188,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Coroutines that were created and never awaited, by function.
-    fn never_started(&mut self, canvas: &mut impl Canvas) {
+    pub(super) fn never_started(&mut self, canvas: &mut impl Canvas) {
         let coroutines = &self.index.snapshot.coroutines;
         let mut groups: Vec<(&UnstartedCoroutine, u64)> = Vec::new();
         for coroutine in coroutines {
@@ -251,7 +245,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn problems(&mut self, canvas: &mut impl Canvas) {
+    pub(super) fn problems(&mut self, canvas: &mut impl Canvas) {
         let problems = &self.index.snapshot.problems;
         if problems.is_empty() {
             return;
@@ -276,7 +270,20 @@ impl<'a> Tree<'a> {
     }
 }
 
+/// The roots of each loop, and at the end those whose loop is not known.
+pub(super) fn roots_by_loop(index: &Index<'_>, forest: &Forest) -> Vec<Vec<u32>> {
+    let snapshot = index.snapshot;
+    let mut roots: Vec<Vec<u32>> = vec![Vec::new(); snapshot.loops.len() + 1];
+    for root in &forest.roots {
+        let of = snapshot.tasks[*root as usize].event_loop;
+        let place = of.and_then(|id| index.event_loop(id)).map_or(snapshot.loops.len(), |p| p as usize);
+        roots[place].push(*root);
+    }
+    roots
+}
+
 /// How many tasks are not done.
+#[derive(Clone)]
 pub(super) struct Counts {
     pub all: u64,
     /// By the place of the loop.
@@ -284,7 +291,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    fn of(index: &Index<'_>) -> Self {
+    pub(super) fn of(index: &Index<'_>) -> Self {
         let mut counts = Self { all: 0, of_loop: vec![0; index.snapshot.loops.len()] };
         for task in index.snapshot.tasks.iter().filter(|t| t.state != TaskState::Done) {
             counts.all += 1;
@@ -307,14 +314,14 @@ struct Branch {
 }
 
 /// Tasks that look alike.
-enum Members {
+pub(super) enum Members {
     Here(Vec<u32>),
     /// They are shown under another task that awaits them too.
     Elsewhere(Vec<u32>),
 }
 
 impl Members {
-    fn as_slice(&self) -> &[u32] {
+    pub(super) fn as_slice(&self) -> &[u32] {
         match self {
             Self::Here(members) | Self::Elsewhere(members) => members,
         }
@@ -322,7 +329,7 @@ impl Members {
 }
 
 /// The children of all members together, in groups.
-fn children(forest: &Forest, shapes: &Shapes, members: &[u32]) -> Vec<Members> {
+pub(super) fn children(forest: &Forest, shapes: &Shapes, members: &[u32]) -> Vec<Members> {
     let (mut own, mut elsewhere) = (Vec::new(), Vec::new());
     for member in members {
         for child in forest.children(*member) {

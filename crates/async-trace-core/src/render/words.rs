@@ -1,11 +1,11 @@
 //! What a task waits for, who holds it and what it holds, as sentences.
 
-use super::Role;
 use super::frames::telling;
 use super::glyphs::Glyphs;
 use super::line::Line;
 use super::paths::Paths;
 use super::units::{amount, number, seconds};
+use super::{Mention, Role};
 use crate::frame::Frame;
 use crate::index::Index;
 use crate::snapshot::*;
@@ -257,7 +257,7 @@ impl Speaker<'_> {
     pub(super) fn task(&self, line: &mut Line, id: Id) {
         line.say("task ");
         match self.index.get_task(id) {
-            Some(task) => _ = line.put(Role::Task, &task.name),
+            Some(task) => _ = line.name(Role::Task, &task.name, Mention::Task(id)),
             None => _ = line.show(Role::Task, id).say(" (not readable)"),
         }
     }
@@ -267,7 +267,8 @@ impl Speaker<'_> {
         line.say("thread ");
         match self.index.get_thread(tid) {
             Some(thread) => {
-                _ = line.put(Role::Thread, &thread.name).say(" (").show(Role::Plain, tid).say(")")
+                line.name(Role::Thread, &thread.name, Mention::Thread(tid));
+                line.say(" (").show(Role::Plain, tid).say(")");
             }
             None => _ = line.show(Role::Thread, tid),
         }

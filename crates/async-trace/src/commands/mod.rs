@@ -8,6 +8,8 @@ mod doctor;
 mod dump;
 mod generate;
 mod image;
+mod look;
+mod page;
 mod ps;
 mod record;
 mod recorded;

@@ -1,11 +1,13 @@
-//! `async-trace report FILE --format FORMAT`: something to look at, made from a recording.
+//! `async-trace report`: something to look at: a page for the browser, or one of many things made from a
+//! recording.
 //!
 //! ```text
+//! $ async-trace report 4711 -o report.html
 //! $ async-trace report 4711.recording --format flamegraph -o waits.svg
 //! $ async-trace report 4711.recording --format latency
 //! ```
 
-use super::recorded;
+use super::{page, recorded};
 use crate::args::{Counted, ReportArguments, ReportFormat, Target};
 use crate::export::{self, Title};
 use crate::output::Output;
@@ -19,12 +21,12 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-/// So many points in time are enough for a table.
-const POINTS: usize = 240;
+/// So many points in time are enough for a table or a curve.
+pub(super) const POINTS: usize = 240;
 
 pub(crate) fn run(arguments: &ReportArguments, output: &mut Output) -> Result<Outcome> {
     if arguments.format == ReportFormat::Html {
-        return Err(Error::NoHtml);
+        return page::run(arguments, output);
     }
     let path = match &arguments.target {
         Target::Process(pid) => return Err(Error::NeedsRecording { pid: *pid }),
@@ -35,7 +37,7 @@ pub(crate) fn run(arguments: &ReportArguments, output: &mut Output) -> Result<Ou
     let title = Title::of(&mut open()?).ok_or_else(|| Error::EmptyRecording { path: path.clone() })?;
     let mut reader = open()?;
     match arguments.format {
-        ReportFormat::Html => return Err(Error::NoHtml),
+        ReportFormat::Html => {}
         ReportFormat::Flamegraph => {
             let stacks = Stacks::of(reader.lasting(), counted(arguments.of));
             write(arguments, output, |out| export::flamegraph(&stacks, arguments.of, &title, out))?;
@@ -107,12 +109,15 @@ fn json(what: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Writes to the file that was asked for, else to stdout.
-fn write(
+pub(super) fn write(
     arguments: &ReportArguments,
     output: &mut Output,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    let Some(path) = &arguments.output else { return output.data(write) };
+    let path = match &arguments.output {
+        Some(path) if path.as_os_str() != "-" => path,
+        _ => return output.data(write),
+    };
     to_file(path, write).map_err(|source| Error::File { verb: "write", path: path.clone(), source })
 }
 
@@ -129,7 +134,7 @@ fn draw(
     draw: impl FnOnce(&mut dyn render::Canvas, &render::PageOptions),
 ) -> Result<()> {
     let options = render::PageOptions { width: output.width(), ascii: output.ascii() };
-    if arguments.output.is_none() {
+    if arguments.output.as_ref().is_none_or(|path| path.as_os_str() == "-") {
         return output.draw(|paper| draw(paper, &options));
     }
     let mut text = String::new();

@@ -1,4 +1,6 @@
-//! Pictures that a library draws for us.
+//! Snapshots and recordings in the formats of other programs; here the pictures that a library draws for us.
+
+pub mod html;
 
 use crate::args::Counted;
 use async_trace_core::frame::Origin;

@@ -5,7 +5,7 @@ use super::super::units::seconds;
 use super::*;
 
 impl Tree<'_> {
-    pub(super) fn header(&mut self, canvas: &mut impl Canvas) {
+    pub(in super::super) fn header(&mut self, canvas: &mut impl Canvas) {
         let s = self.index.snapshot;
         match s.process.pid {
             0 => _ = self.line.put(Role::Heading, "process"),
@@ -44,7 +44,7 @@ impl Tree<'_> {
     }
 
     /// `loop in MainThread (thread 4711, asyncio): idle, 12 tasks, 0 callbacks ready, next timer in 3.2 s`.
-    pub(super) fn loop_line(&mut self, canvas: &mut impl Canvas, event_loop: &EventLoop) {
+    pub(in super::super) fn loop_line(&mut self, canvas: &mut impl Canvas, event_loop: &EventLoop) {
         canvas.end_line();
         let line = &mut self.line;
         line.put(Role::Heading, "loop ");

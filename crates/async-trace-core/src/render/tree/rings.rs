@@ -21,11 +21,9 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn ring(&mut self, canvas: &mut impl Canvas, ring: &Ring) {
-        canvas.end_line();
-        let s = self.index.snapshot;
-        let waiting: Vec<usize> =
-            (0..ring.members.len()).filter(|i| !matches!(ring.members[*i], Member::Resource(_))).collect();
+    /// `DEADLOCK: 2 tasks wait for each other`.
+    pub(in super::super) fn headline(&mut self, ring: &Ring) {
+        let waiting = waiting(ring);
         let knot = ring.knot;
         let tasks = ring.members.iter().filter(|m| matches!(m, Member::Task(_))).count() as u64;
         let threads = waiting.len() as u64 - tasks;
@@ -51,8 +49,15 @@ impl<'a> Tree<'a> {
         if let Some(timeout) = timeout {
             self.line.say(", until a timeout in ").say(&super::super::units::seconds(timeout.max(0.0)));
         }
+    }
+
+    fn ring(&mut self, canvas: &mut impl Canvas, ring: &Ring) {
+        canvas.end_line();
+        self.headline(ring);
         self.end(canvas, "", 2);
 
+        let s = self.index.snapshot;
+        let waiting = waiting(ring);
         let [first, next, last, bar] = self.glyphs.ring;
         let inner = format!("  {bar}  ");
         for (n, at) in waiting.iter().take(MOST).enumerate() {
@@ -169,4 +174,9 @@ impl<'a> Tree<'a> {
         }
         self.end(canvas, prefix, 2);
     }
+}
+
+/// The members of a ring that wait: its tasks and threads.
+fn waiting(ring: &Ring) -> Vec<usize> {
+    (0..ring.members.len()).filter(|i| !matches!(ring.members[*i], Member::Resource(_))).collect()
 }

@@ -24,7 +24,7 @@ impl Tree<'_> {
     }
 
     /// `task pay-2: ready to run`, `10,000 tasks: ws-1, ws-2, ws-3, …`.
-    fn title(&mut self, task: &Task, members: &[u32], level: usize) {
+    pub(in super::super) fn title(&mut self, task: &Task, members: &[u32], level: usize) {
         let tasks = &self.index.snapshot.tasks;
         let line = &mut self.line;
         if level > DEEPEST {

@@ -1,8 +1,8 @@
 //! Locks, queues, pools and their kin: what they are, how they stand, who has them.
 
-use super::super::Role;
 use super::super::line::Line;
 use super::super::units::{amount, number};
+use super::super::{Mention, Role};
 use super::{NAMES, Speaker, Wait, all_busy};
 use crate::snapshot::*;
 use std::borrow::Cow;
@@ -10,12 +10,59 @@ use std::borrow::Cow;
 impl Speaker<'_> {
     /// `Lock self._lock`; a resource without a name is told from others by its address.
     pub(in super::super) fn resource(&self, line: &mut Line, resource: &Resource, name: Option<&str>) {
-        line.put(Role::Resource, &noun(&resource.type_name)).say(" ");
+        let of = Mention::Resource(resource.id);
+        line.name(Role::Resource, &noun(&resource.type_name), of).name(Role::Resource, " ", of);
         match name.or(resource.name.as_deref()) {
-            Some(name) => line.put(Role::Resource, name),
-            None if self.is_default_executor(resource) => line.say("of the loop"),
-            None => line.show(Role::Resource, resource.id),
+            Some(name) => line.name(Role::Resource, name, of),
+            None if self.is_default_executor(resource) => line.name(Role::Resource, "of the loop", of),
+            None => line.name(Role::Resource, &resource.id.to_string(), of),
         };
+    }
+
+    /// How it stands, as far as its kind has a state and others than its waiters care.
+    pub(in super::super) fn state(&self, line: &mut Line, resource: &Resource) {
+        let state = &resource.state;
+        match resource.kind {
+            ResourceKind::Event => match state.set {
+                Some(true) => _ = line.say(", which is set"),
+                Some(false) => _ = line.say(", which is not set"),
+                None => {}
+            },
+            ResourceKind::Barrier => {
+                if let (Some(come), Some(parties)) = (state.size, state.capacity) {
+                    line.say(&format!(" ({come} of {parties} have come)"));
+                }
+            }
+            ResourceKind::Semaphore => match (state.size, state.capacity) {
+                (Some(free), Some(all)) if all > 0 => _ = line.say(&format!(" ({free} of {all} free)")),
+                (Some(free), _) => _ = line.say(&format!(" ({free} free)")),
+                _ => {}
+            },
+            ResourceKind::Pool => self.pool_state(line, resource),
+            ResourceKind::Executor => {
+                if let (Some(busy), Some(size)) = (state.busy, state.size)
+                    && size > 0
+                    && i64::from(busy) >= size
+                {
+                    line.say("; ").say(&all_busy(size));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A resource by itself: how it stands, and who has it.
+    pub(in super::super) fn description(&self, line: &mut Line, resource: &Resource) {
+        self.resource(line, resource, None);
+        match resource.kind {
+            ResourceKind::Queue => _ = line.say(&queue(&resource.state, Verb::Join)),
+            _ => self.state(line, resource),
+        }
+        if let Some(pool) = resource.within.and_then(|id| self.index.get_resource(id)) {
+            line.say(", part of ");
+            self.resource(line, pool, None);
+        }
+        self.holders(line, resource, None);
     }
 
     fn is_default_executor(&self, resource: &Resource) -> bool {
@@ -71,32 +118,8 @@ impl Speaker<'_> {
         }
         self.resource(line, resource, wait.wait.name.as_deref());
         match resource.kind {
-            ResourceKind::Event => match state.set {
-                Some(true) => _ = line.say(", which is set"),
-                Some(false) => _ = line.say(", which is not set"),
-                None => {}
-            },
-            ResourceKind::Barrier => {
-                if let (Some(come), Some(parties)) = (state.size, state.capacity) {
-                    line.say(&format!(" ({come} of {parties} have come)"));
-                }
-            }
             ResourceKind::Queue => _ = line.say(&queue(state, wait.wait.verb)),
-            ResourceKind::Semaphore => match (state.size, state.capacity) {
-                (Some(free), Some(all)) if all > 0 => _ = line.say(&format!(" ({free} of {all} free)")),
-                (Some(free), _) => _ = line.say(&format!(" ({free} free)")),
-                _ => {}
-            },
-            ResourceKind::Pool => self.pool_state(line, resource),
-            ResourceKind::Executor => {
-                if let (Some(busy), Some(size)) = (state.busy, state.size)
-                    && size > 0
-                    && i64::from(busy) >= size
-                {
-                    line.say("; ").say(&all_busy(size));
-                }
-            }
-            _ => {}
+            _ => self.state(line, resource),
         }
         if wait.wait.verb == Verb::Wait && resource.kind == ResourceKind::Condition {
             return;

@@ -1,0 +1,79 @@
+//! Looks at processes several times, so that what stands still can be told from what moves.
+
+use crate::args::{CheckOptions, Thresholds};
+use async_trace_core::Snapshot;
+use async_trace_core::checks::{self, Config};
+use async_trace_core::finding::Report;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// When to look, as shares of the whole time: not at equal distances, so that what comes back with a
+/// period of its own is not taken for something that never went away.
+const LOOKS: [f64; 6] = [0.0, 0.13, 0.31, 0.54, 0.79, 1.0];
+
+/// A process and what was seen of it.
+pub(super) struct Process {
+    pub pid: u32,
+    pub snapshots: Vec<Snapshot>,
+    pub failed: Option<async_trace_remote::Error>,
+}
+
+impl Process {
+    pub(super) fn new(pid: u32) -> Self {
+        Self { pid, snapshots: Vec::new(), failed: None }
+    }
+
+    pub(super) fn runs_asyncio(&self) -> bool {
+        self.snapshots
+            .last()
+            .is_some_and(|s| s.process.asyncio && !(s.loops.is_empty() && s.tasks.is_empty()))
+    }
+}
+
+/// What is wrong in snapshots of one process, the oldest first. `only` names the checks; none means all.
+pub(super) fn report(snapshots: &[Snapshot], limits: &Thresholds, only: &[String]) -> Report {
+    let config = Config {
+        blocked_s: limits.blocked.as_secs_f64(),
+        patience_s: limits.patience.as_secs_f64(),
+        flood_tasks: limits.flood,
+        leak_tasks: limits.leak,
+        ..Config::default()
+    };
+    let snapshots: Vec<&Snapshot> = snapshots.iter().collect();
+    let mut findings = checks::run(&snapshots, &config);
+    if !only.is_empty() {
+        findings = checks::only(findings, only);
+    }
+    Report::new(&snapshots, findings)
+}
+
+/// Looks at all processes again and again until the time is over. One that ends meanwhile is healthy as
+/// far as it was seen, unless it was never seen at all.
+pub(super) fn look_at(processes: &mut [Process], how: &CheckOptions, locals: bool) {
+    let mut begin = Instant::now();
+    let looks = if how.duration < Duration::from_millis(50) { &LOOKS[..1] } else { &LOOKS[..] };
+    for (number, share) in looks.iter().enumerate() {
+        let due = how.duration.mul_f64(*share);
+        thread::sleep(due.saturating_sub(begin.elapsed()));
+        let last = number + 1 == looks.len();
+        let options = async_trace_remote::Options {
+            pause: !how.no_pause,
+            pause_budget: how.pause_budget,
+            // Once is enough for what costs most and does not change: the newest snapshot is the one shown.
+            source: last,
+            locals: locals && last,
+            heap: last || number == 0,
+            ..async_trace_remote::Options::default()
+        };
+        for process in processes.iter_mut().filter(|p| p.failed.is_none()) {
+            match async_trace_remote::capture(process.pid, &options) {
+                Ok(snapshot) => process.snapshots.push(snapshot),
+                Err(error) => process.failed = Some(error),
+            }
+        }
+        // The time is between the looks: the first may have taken a while itself.
+        if number == 0 {
+            begin = Instant::now();
+        }
+    }
+}
