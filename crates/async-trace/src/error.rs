@@ -40,6 +40,15 @@ pub enum Error {
         /// The last thing it said.
         reason: String,
     },
+    /// The live view needs a terminal.
+    #[error("`top` draws on a terminal, and stdout is none")]
+    NoTerminal,
+    /// None of the processes that were to be watched can be.
+    #[error("no process with asyncio was found that could be watched")]
+    NothingToShow,
+    /// A part of the live view has panicked, which was reported then.
+    #[error("a part of async-trace has failed")]
+    Broken,
     /// The output could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[source] io::Error),
@@ -63,6 +72,9 @@ impl Error {
             Self::NoSuchTask { .. } => "no-such-task",
             Self::NoPython { .. } => "no-python",
             Self::DemoFailed { .. } => "demo-failed",
+            Self::NoTerminal => "no-terminal",
+            Self::NothingToShow => "nothing-to-show",
+            Self::Broken => "bug",
             Self::Output(_) => "output",
             Self::Io { .. } => "io",
         }
@@ -87,6 +99,12 @@ impl Error {
             Self::DemoFailed { .. } => {
                 "it needs Python 3.9 or newer: `async-trace demo --python /path/to/python3`".into()
             }
+            Self::NoTerminal => {
+                "for pipes and files there are `async-trace dump PID` and `async-trace check PID`, with --json too"
+                    .into()
+            }
+            Self::NothingToShow => "`async-trace ps --all` tells why Python processes cannot be read".into(),
+            Self::Broken => "please report it with the line above".into(),
             Self::Output(_) | Self::Io { .. } => {
                 "check the disk and the permissions, then run it again".into()
             }

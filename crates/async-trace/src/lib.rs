@@ -2,13 +2,14 @@
 //! says on stderr what went wrong.
 //!
 //! Exit codes: 0 done (and healthy), 1 a check found something, 2 could not do it. A closed pipe is
-//! not an error. Only `output` writes to the terminal.
+//! not an error. Only `output` writes to the terminal, and `tui` while it owns it.
 #![forbid(unsafe_code)]
 
 pub mod args;
 mod commands;
 mod error;
 mod output;
+mod tui;
 
 pub use error::{Error, Result};
 

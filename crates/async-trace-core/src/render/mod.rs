@@ -14,15 +14,20 @@ mod paths;
 mod ring;
 mod shape;
 mod table;
+mod teller;
 mod threads;
 pub mod tree;
 pub mod units;
 mod words;
 
-pub use findings::{FindingOptions, findings};
+pub use findings::{FindingOptions, certainty, finding, findings, severity};
+pub use frames::telling;
+pub use line::shorten;
+pub use shape::WaitShape;
 pub use table::Table;
+pub use teller::Teller;
 pub use tree::{Options, tree};
-pub(crate) use words::noun;
+pub use words::noun;
 
 /// What a piece of text is. It decides the colour and nothing else: the words alone say it all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -9,6 +9,7 @@ mod generate;
 mod image;
 mod ps;
 mod schema;
+mod top;
 
 use crate::args::Command;
 use crate::output::Output;
@@ -19,6 +20,7 @@ pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Outcome> {
         Command::Dump(arguments) => dump::run(arguments, output),
         Command::Image(arguments) => image::run(arguments, output),
         Command::Check(arguments) => check::run(arguments, output),
+        Command::Top(arguments) => top::run(arguments, output),
         Command::Ps(arguments) => ps::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
         Command::Demo(arguments) => demo::run(arguments, output),

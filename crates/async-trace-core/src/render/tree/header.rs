@@ -44,7 +44,7 @@ impl Tree<'_> {
     }
 
     /// `loop in MainThread (thread 4711, asyncio): idle, 12 tasks, 0 callbacks ready, next timer in 3.2 s`.
-    pub(super) fn loop_line(&mut self, canvas: &mut impl Canvas, event_loop: &EventLoop) {
+    pub(in super::super) fn loop_line(&mut self, canvas: &mut impl Canvas, event_loop: &EventLoop) {
         canvas.end_line();
         let line = &mut self.line;
         line.put(Role::Heading, "loop ");
@@ -121,8 +121,9 @@ fn kind(type_name: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// How the snapshot was taken, and so how far it is of one moment.
-fn how(capture: &Capture) -> String {
+/// How the snapshot was taken, and so how far it is of one moment: `paused 1.2 ms`.
+#[must_use]
+pub fn how(capture: &Capture) -> String {
     let paused = milliseconds(capture.pause_us.unwrap_or(0));
     match (capture.source, capture.consistency) {
         (Source::Core, _) => "from a core file".into(),

@@ -1,0 +1,223 @@
+//! The looks of one process that lie behind: what they add to the newest one. Since when a task waits, how
+//! busy a loop is, what is wrong.
+
+use async_trace_core::Snapshot;
+use async_trace_core::checks::{self, Config};
+use async_trace_core::diff::History;
+use async_trace_core::finding::Finding;
+use async_trace_core::index::Index;
+use async_trace_core::snapshot::{EventLoop, Id, LoopState};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many looks are kept for the checks.
+const KEPT: usize = 8;
+/// How many readings of a loop are kept for its meters.
+const READINGS: usize = 60;
+
+/// One look at a process, with what is known from those before it.
+pub(crate) struct Look {
+    /// What was seen.
+    pub snapshot: Arc<Snapshot>,
+    /// What is wrong, the worst first.
+    pub findings: Vec<Finding>,
+    /// For each task of the snapshot: since how many seconds, at least, it is at the same wait.
+    pub ages: Vec<f32>,
+    /// For each loop of the snapshot.
+    pub meters: Vec<Meter>,
+    /// The number of the look, from 1.
+    pub number: u64,
+    /// How many looks the findings rest on, and how many seconds lie between the first and the last.
+    pub rests_on: (usize, f64),
+}
+
+/// How a loop has done lately.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Meter {
+    /// How late it is now, in seconds: the age of the turn it is in, or of the timer that is due.
+    pub late_s: f64,
+    /// The worst of that lately.
+    pub worst_s: f64,
+    /// In how many looks of a hundred it was busy.
+    pub busy_percent: u8,
+    /// How much of one CPU its thread used between the last two looks, in percent.
+    pub cpu_percent: Option<u8>,
+    /// The same for earlier looks, the oldest first.
+    pub cpu_before: Vec<u8>,
+}
+
+/// The past of one process.
+pub(crate) struct Past {
+    /// Looks closer than this, in seconds, are one to the checks.
+    spacing_s: f64,
+    kept: VecDeque<Arc<Snapshot>>,
+    /// When the wait of a task has begun that was at it in all looks that are kept.
+    since: FxHashMap<Id, f64>,
+    readings: FxHashMap<Id, VecDeque<Reading>>,
+    /// CPU time of threads at the last look, in microseconds.
+    cpu_us: FxHashMap<u32, u64>,
+    last_s: f64,
+    number: u64,
+}
+
+/// What one look says of a loop.
+struct Reading {
+    late_s: f64,
+    busy: bool,
+    cpu_percent: Option<u8>,
+}
+
+impl Past {
+    pub(crate) fn new(interval: Duration) -> Self {
+        Self {
+            spacing_s: interval.as_secs_f64().clamp(0.0, 1.0) * 0.9,
+            kept: VecDeque::new(),
+            since: FxHashMap::default(),
+            readings: FxHashMap::default(),
+            cpu_us: FxHashMap::default(),
+            last_s: 0.0,
+            number: 0,
+        }
+    }
+
+    /// Adds what was seen just now.
+    pub(crate) fn add(&mut self, snapshot: Snapshot) -> Look {
+        let snapshot = Arc::new(snapshot);
+        self.keep(snapshot.clone());
+        self.number += 1;
+        let all: Vec<&Snapshot> = self.kept.iter().map(|s| &**s).collect();
+        let findings = checks::run(&all, &Config::default());
+        let history = History::of(&all);
+        let interval_s = history.interval_s;
+        let ages = ages(&snapshot, &history, &mut self.since);
+        let meters = self.meters(&snapshot);
+        let number = self.number;
+        Look { snapshot, findings, ages, meters, number, rests_on: (self.kept.len(), interval_s) }
+    }
+
+    /// Keeps looks that lie far enough apart, and always the newest.
+    fn keep(&mut self, snapshot: Arc<Snapshot>) {
+        if let [.., before, newest] = self.kept.make_contiguous()
+            && newest.capture.time_s - before.capture.time_s < self.spacing_s.max(0.2)
+        {
+            self.kept.pop_back();
+        }
+        self.kept.push_back(snapshot);
+        if self.kept.len() > KEPT {
+            self.kept.pop_front();
+        }
+    }
+
+    fn meters(&mut self, snapshot: &Snapshot) -> Vec<Meter> {
+        let index = Index::of(snapshot);
+        let elapsed_s = snapshot.capture.time_s - self.last_s;
+        self.last_s = snapshot.capture.time_s;
+        let mut readings = FxHashMap::default();
+        let meters = snapshot.loops.iter().map(|event_loop| {
+            let mut past = self.readings.remove(&event_loop.id).unwrap_or_default();
+            let thread = event_loop.thread.and_then(|tid| index.get_thread(tid));
+            let used_us = thread.and_then(|t| t.cpu_us?.checked_sub(*self.cpu_us.get(&t.tid)?));
+            let share = used_us.filter(|_| elapsed_s > 0.01).map(|us| us as f64 / 1e6 / elapsed_s);
+            past.push_back(Reading {
+                late_s: late(event_loop),
+                busy: event_loop.state == LoopState::Busy,
+                cpu_percent: share.map(|share| (share * 100.0).round().clamp(0.0, 100.0) as u8),
+            });
+            if past.len() > READINGS {
+                past.pop_front();
+            }
+            let meter = Meter::of(&past);
+            readings.insert(event_loop.id, past);
+            meter
+        });
+        let meters = meters.collect();
+        self.readings = readings;
+        self.cpu_us = snapshot.threads.iter().filter_map(|t| Some((t.tid, t.cpu_us?))).collect();
+        meters
+    }
+}
+
+impl Meter {
+    fn of(readings: &VecDeque<Reading>) -> Self {
+        let busy = readings.iter().filter(|r| r.busy).count();
+        Self {
+            late_s: readings.back().map_or(0.0, |r| r.late_s),
+            worst_s: readings.iter().map(|r| r.late_s).fold(0.0, f64::max),
+            busy_percent: (busy * 100 / readings.len().max(1)) as u8,
+            cpu_percent: readings.back().and_then(|r| r.cpu_percent),
+            cpu_before: readings.iter().filter_map(|r| r.cpu_percent).collect(),
+        }
+    }
+}
+
+/// How late a loop is: what is due now has waited so long.
+fn late(event_loop: &EventLoop) -> f64 {
+    let overdue_s = event_loop.next_timer_s.map_or(0.0, |s| -s);
+    overdue_s.max(event_loop.turn_s.unwrap_or(0.0)).max(0.0)
+}
+
+/// Since when each task waits. What is unchanged in all looks that are kept has begun before them, and may be
+/// known from the time when those before were still there.
+fn ages(snapshot: &Snapshot, history: &History<'_>, since: &mut FxHashMap<Id, f64>) -> Vec<f32> {
+    let now_s = snapshot.capture.time_s;
+    let mut next = FxHashMap::with_capacity_and_hasher(snapshot.tasks.len(), Default::default());
+    let ages = snapshot.tasks.iter().zip(0..).map(|(task, place)| {
+        let seen_s = history.waits_since(place);
+        let mut begin_s = now_s - seen_s;
+        if seen_s > 0.0 && history.is_unchanged(place) {
+            begin_s = since.get(&task.id).copied().unwrap_or(begin_s).min(begin_s);
+        }
+        next.insert(task.id, begin_s);
+        (now_s - begin_s) as f32
+    });
+    let ages = ages.collect();
+    *since = next;
+    ages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Past;
+    use async_trace_core::fixture::snapshot;
+    use std::time::Duration;
+
+    fn at(seconds: f64, rest: &str) -> async_trace_core::Snapshot {
+        snapshot(&format!("process 7 at {seconds}\n{rest}"))
+    }
+
+    #[test]
+    fn a_wait_is_older_than_the_looks_that_are_kept() {
+        let mut past = Past::new(Duration::from_secs(1));
+        let waits = "lock a\ntask x\n  f app.py:1\n  waits acquire a\n";
+        for second in 0..30 {
+            let look = past.add(at(f64::from(second), waits));
+            assert_eq!(look.ages, [second as f32]);
+        }
+        let look = past.add(at(30.0, &waits.replace("app.py:1", "app.py:2")));
+        assert_eq!((look.ages[0], look.rests_on.0, look.number), (0.0, 8, 31));
+    }
+
+    #[test]
+    fn looks_in_quick_succession_do_not_push_out_the_old_ones() {
+        let mut past = Past::new(Duration::from_millis(100));
+        for tenth in 0..100 {
+            past.add(at(f64::from(tenth) / 10.0, ""));
+        }
+        let look = past.add(at(10.0, ""));
+        assert!(look.rests_on.1 >= 1.3, "{:?}", look.rests_on);
+    }
+
+    #[test]
+    fn meters_of_a_loop() {
+        let mut past = Past::new(Duration::from_secs(1));
+        let loop_ = |state: &str, cpu: &str| format!("loop main {state}\nthread 7 MainThread loop main cpu {cpu}\n");
+        past.add(at(0.0, &loop_("idle next 3", "1.0")));
+        past.add(at(1.0, &loop_("busy turn 0.5", "1.25")));
+        let look = past.add(at(2.0, &loop_("idle next -0.125", "2.25")));
+        let meter = &look.meters[0];
+        assert_eq!((meter.late_s, meter.worst_s, meter.busy_percent), (0.125, 0.5, 33));
+        assert_eq!((meter.cpu_percent, &meter.cpu_before[..]), (Some(100), &[25, 100][..]));
+    }
+}
