@@ -12,6 +12,7 @@ use super::{Canvas, Role};
 use crate::frame::Frame;
 use crate::index::Index;
 use crate::snapshot::*;
+use crate::text::escape;
 
 /// How many holders of a resource are listed.
 const MOST_HOLDERS: usize = 50;
@@ -83,15 +84,16 @@ impl<'a> Teller<'a> {
         line.write(canvas);
     }
 
-    /// `transfer  bank.py:40`.
-    pub fn frame(&self, frame: &Frame, canvas: &mut impl Canvas) {
-        let mut line = Line::default();
-        line.put(Role::Function, &frame.function);
-        if frame.line > 0 {
-            line.say("  ").put(Role::Place, self.paths.short(frame));
-            line.put(Role::Place, ":").show(Role::Place, frame.line);
-        }
-        line.write(canvas);
+    /// `bank.py:40`; nothing where the line is not known.
+    #[must_use]
+    pub fn place(&self, frame: &Frame) -> Option<String> {
+        (frame.line > 0).then(|| format!("{}:{}", escape(self.paths.short(frame)), frame.line))
+    }
+
+    /// Tasks that stand alike and wait alike, as the tree shows them: names, stack, wait, what they hold.
+    pub fn group(&self, tasks: &[u32], width: Option<usize>, canvas: &mut impl Canvas) {
+        let options = Options { source: false, ..self.options(width) };
+        Tree::new(&self.index, &self.paths, self.glyphs(), &options).group(canvas, "", "  ", tasks, 0);
     }
 
     fn options(&self, width: Option<usize>) -> Options {
@@ -195,6 +197,14 @@ mod tests {
         );
         let mut out = String::new();
         Teller::of(&s, false).resource(&s.resources[0], Some(80), &mut out);
-        insta::assert_snapshot!(out, @"");
+        insta::assert_snapshot!(out, @"
+        Lock self.a
+          • type asyncio.locks.Lock, id 0x7f2000000100
+          • 2 tasks wait for it
+
+        held by task x at bank.py:40 (pay)
+            await send()
+          • taken at bank.py:38
+        ");
     }
 }

@@ -5,13 +5,14 @@
 
 use crate::args::TopArguments;
 use crate::output::Output;
-use crate::tui::{self, Looks, Open, Source, Sources, Theme};
+use crate::tui::{self, Looks, Open, Source, Sources, Taken, Theme};
 use crate::{Error, Outcome, Result};
 use async_trace_core::Snapshot;
 use async_trace_remote::discover::{descendants, python_processes};
 use async_trace_remote::{Options, Watcher};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 pub(crate) fn run(arguments: &TopArguments, output: &mut Output) -> Result<Outcome> {
     let theme = Theme { color: output.colored(), ascii: output.ascii() };
@@ -47,7 +48,7 @@ fn sources(arguments: &TopArguments) -> Result<Sources> {
         }
     };
     let known = Known::default();
-    let mut new = move || -> Vec<Source> {
+    let new = move || -> Vec<Source> {
         let found = find();
         let mut pids = known.lock().unwrap_or_else(PoisonError::into_inner);
         // An id may come back as another process.
@@ -78,35 +79,60 @@ fn source(pid: u32, options: &Options, known: Option<Known>) -> Source {
 
 /// What cannot be read at all is to be known before the screen is taken over.
 fn open(pid: u32, options: Options, only_asyncio: bool) -> Result<Process> {
-    let mut watcher = Watcher::new(pid, options)?;
-    let first = watcher.look()?;
+    let mut whole = Watcher::new(pid, Options { heap: true, ..options.clone() })?;
+    let first = whole.look()?;
     if only_asyncio && first.loops.is_empty() && first.tasks.is_empty() {
         let version = first.process.python.to_string();
         return Err(async_trace_remote::Error::NoAsyncio { pid, version }.into());
     }
-    Ok(Process { watcher, first: Some(first) })
+    Ok(Process { pid, options, whole, quick: None, next_whole: Instant::now(), first: Some(first) })
 }
 
 /// A running process.
 struct Process {
-    watcher: Watcher,
+    pid: u32,
+    options: Options,
+    /// Looks at the heap too, without which some checks see nothing.
+    whole: Watcher,
+    /// Looks while the heap has its rest.
+    quick: Option<Watcher>,
+    next_whole: Instant,
     first: Option<Snapshot>,
 }
 
-impl Looks for Process {
-    fn look(&mut self) -> Result<Option<Snapshot>> {
-        use async_trace_remote::Error::{Gone, NoSuchProcess, Zombie};
-        if let Some(first) = self.first.take() {
-            return Ok(Some(first));
+/// How much of the time whole looks may take: one part in so many.
+const SHARE: u32 = 20;
+
+impl Process {
+    fn read(&mut self) -> Result<Taken, async_trace_remote::Error> {
+        let begin = Instant::now();
+        if begin < self.next_whole {
+            let quick = match &mut self.quick {
+                Some(quick) => quick,
+                none => none.insert(Watcher::new(self.pid, self.options.clone())?),
+            };
+            return Ok(Taken { snapshot: quick.look()?, whole: false });
         }
-        match self.watcher.look() {
-            Ok(snapshot) => Ok(Some(snapshot)),
+        let snapshot = self.whole.look()?;
+        self.next_whole = begin + begin.elapsed() * SHARE;
+        Ok(Taken { snapshot, whole: true })
+    }
+}
+
+impl Looks for Process {
+    fn look(&mut self) -> Result<Option<Taken>> {
+        use async_trace_remote::Error::{Gone, NoSuchProcess, Zombie};
+        if let Some(snapshot) = self.first.take() {
+            return Ok(Some(Taken { snapshot, whole: true }));
+        }
+        match self.read() {
+            Ok(taken) => Ok(Some(taken)),
             Err(Gone { .. } | NoSuchProcess { .. } | Zombie { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
     fn ended(&self) -> String {
-        format!("process {} has ended", self.watcher.pid())
+        format!("process {} has ended", self.pid)
     }
 }

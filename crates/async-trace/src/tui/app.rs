@@ -107,7 +107,8 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(theme: Theme, several: bool) -> Self {
-        let first = if several { Screen::Processes(Default::default()) } else { Screen::Main(Main::default()) };
+        let first =
+            if several { Screen::Processes(Default::default()) } else { Screen::Main(Main::default()) };
         Self {
             theme,
             processes: Vec::new(),
@@ -356,7 +357,9 @@ impl App {
     }
 
     fn click(&mut self, x: u16, y: u16) {
-        let Some(rows) = self.rows.iter().find(|r| r.area.contains(Position { x, y })).copied() else { return };
+        let Some(rows) = self.rows.iter().find(|r| r.area.contains(Position { x, y })).copied() else {
+            return;
+        };
         let at = rows.first + usize::from(y - rows.area.y);
         let before = self.selected();
         match self.screens.last_mut() {

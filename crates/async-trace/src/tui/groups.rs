@@ -138,7 +138,9 @@ fn sort(groups: &mut [Group], snapshot: &Snapshot, order: &Order) {
         Sort::Count => groups.sort_by_key(|g| Reverse(g.members.len())),
         Sort::Age => groups.sort_by_key(|g| Reverse((g.age_s * 10.0) as u64)),
         Sort::Name => {}
-        Sort::Wait => groups.sort_by_cached_key(|g| first(g).zip(index.as_ref()).map(|(t, i)| wait_key(t, i))),
+        Sort::Wait => {
+            groups.sort_by_cached_key(|g| first(g).zip(index.as_ref()).map(|(t, i)| wait_key(t, i)))
+        }
     }
 }
 
@@ -251,13 +253,15 @@ impl Chosen {
     fn fits(&mut self, task: &Task) -> bool {
         let Some(pattern) = &self.pattern else { return true };
         let chain = (task.chain.as_ptr(), task.chain.len());
-        *self.chains.entry(chain).or_insert_with(|| pattern.fits_chain(&task.chain)) || pattern.is_in(&task.name)
+        *self.chains.entry(chain).or_insert_with(|| pattern.fits_chain(&task.chain))
+            || pattern.is_in(&task.name)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::looks::Taken;
     use crate::tui::past::Past;
     use async_trace_core::fixture::snapshot;
     use std::time::Duration;
@@ -284,7 +288,7 @@ task over returned
 ";
 
     fn shown(order: Order) -> Vec<String> {
-        let look = Past::new(Duration::from_secs(1)).add(snapshot(SHOP));
+        let look = Past::new(Duration::from_secs(1)).add(Taken { snapshot: snapshot(SHOP), whole: true });
         let tasks = &look.snapshot.tasks;
         let line = |g: &Group| {
             let names: Vec<&str> =
@@ -303,7 +307,7 @@ task over returned
             "done tasks are left out"
         );
         let order = Order { by: By::Site, ..Order::default() };
-        assert_eq!(shown(order), ["serve:10 pay-9 ws-1 ws-2 ws-3 pay-10", "audit:7 zed"]);
+        assert_eq!(shown(order), ["serve:10 ws-1 ws-2 ws-3 pay-9 pay-10", "audit:7 zed"]);
     }
 
     #[test]
@@ -322,7 +326,7 @@ task over returned
 
     #[test]
     fn a_group_tells_the_state_that_most_needs_a_look() {
-        let look = Past::new(Duration::from_secs(1)).add(snapshot(SHOP));
+        let look = Past::new(Duration::from_secs(1)).add(Taken { snapshot: snapshot(SHOP), whole: true });
         let groups = groups(&look, &Order::default());
         assert_eq!(groups[1].state, (TaskState::Ready, 1));
         assert_eq!(groups[0].state, (TaskState::Waiting, 0));

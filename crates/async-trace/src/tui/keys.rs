@@ -14,7 +14,7 @@ pub(crate) const HELP: &[(&str, &str)] = &[
     ("s", "sort by count, age, name, or what is waited for"),
     ("/", "filter by task name, function or file; * and ? match"),
     ("t", "threads and loops"),
-    ("[ ] 1..9", "previous, next, first, … process"),
+    ("[ ] 1..9", "previous, next, first, second process and so on"),
     ("p space", "pause the view, and let it go on"),
     ("w", "write what is shown into a file, as `dump --json` does"),
     ("Ctrl-Z", "suspend"),

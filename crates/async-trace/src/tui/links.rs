@@ -134,6 +134,9 @@ mod tests {
         assert_eq!(of_task(&s.tasks[0], &index), expected.map(|(relation, to)| Link { relation, to }));
         let [x, y] = [s.tasks[0].id, y].map(Thing::Task);
         let expected = [("held by", x), ("waits for it", y)];
-        assert_eq!(of_resource(&s.resources[0], &index), expected.map(|(relation, to)| Link { relation, to }));
+        assert_eq!(
+            of_resource(&s.resources[0], &index),
+            expected.map(|(relation, to)| Link { relation, to })
+        );
     }
 }

@@ -14,10 +14,19 @@ use std::time::{Duration, Instant};
 /// Something that can be looked at again and again. It lives in a thread of its own.
 pub(crate) trait Looks {
     /// The next look; none when there will be no more.
-    fn look(&mut self) -> Result<Option<Snapshot>, Error>;
+    fn look(&mut self) -> Result<Option<Taken>, Error>;
 
     /// Why there are no more looks, in a sentence: `process 4711 has ended`.
     fn ended(&self) -> String;
+}
+
+/// What a look has brought.
+pub(crate) struct Taken {
+    /// What was seen.
+    pub snapshot: Snapshot,
+    /// Whether all was read that the checks know to use. Of a large process that is too much for every look;
+    /// what such a look finds stands until the next one, as long as its tasks do not move.
+    pub whole: bool,
 }
 
 /// Gets ready to look; called in the thread that will do it.
@@ -76,7 +85,7 @@ fn follow(source: Source, interval: Duration, stop: &AtomicBool, tell: &dyn Fn(S
     while !stop.load(Ordering::Relaxed) {
         let begin = Instant::now();
         let seen = match looks.look() {
-            Ok(Some(snapshot)) => Seen::Look(Arc::new(past.add(snapshot))),
+            Ok(Some(taken)) => Seen::Look(Arc::new(past.add(taken))),
             Ok(None) => {
                 tell(Seen::Ended(looks.ended()));
                 return;

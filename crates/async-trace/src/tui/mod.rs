@@ -15,10 +15,12 @@ mod looks;
 mod past;
 mod save;
 mod screen;
+#[cfg(test)]
+mod stage;
 mod terminal;
 mod theme;
 
-pub(crate) use looks::{Looks, Open, Source};
+pub(crate) use looks::{Looks, Open, Source, Taken};
 pub(crate) use theme::Theme;
 
 use crate::{Error, Result};

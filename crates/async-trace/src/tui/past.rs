@@ -1,6 +1,8 @@
 //! The looks of one process that lie behind: what they add to the newest one. Since when a task waits, how
 //! busy a loop is, what is wrong.
 
+use super::looks::Taken;
+use super::screen::FindingKey;
 use async_trace_core::Snapshot;
 use async_trace_core::checks::{self, Config};
 use async_trace_core::diff::History;
@@ -14,6 +16,8 @@ use std::time::Duration;
 
 /// How many looks are kept for the checks.
 const KEPT: usize = 8;
+/// How far two ways of counting the same seconds may differ.
+const SLACK_S: f64 = 0.1;
 /// How many readings of a loop are kept for its meters.
 const READINGS: usize = 60;
 
@@ -56,6 +60,8 @@ pub(crate) struct Past {
     /// When the wait of a task has begun that was at it in all looks that are kept.
     since: FxHashMap<Id, f64>,
     readings: FxHashMap<Id, VecDeque<Reading>>,
+    /// What the last whole look has found, and when that was.
+    standing: (f64, Vec<Finding>),
     /// CPU time of threads at the last look, in microseconds.
     cpu_us: FxHashMap<u32, u64>,
     last_s: f64,
@@ -76,6 +82,7 @@ impl Past {
             kept: VecDeque::new(),
             since: FxHashMap::default(),
             readings: FxHashMap::default(),
+            standing: (0.0, Vec::new()),
             cpu_us: FxHashMap::default(),
             last_s: 0.0,
             number: 0,
@@ -83,15 +90,20 @@ impl Past {
     }
 
     /// Adds what was seen just now.
-    pub(crate) fn add(&mut self, snapshot: Snapshot) -> Look {
-        let snapshot = Arc::new(snapshot);
+    pub(crate) fn add(&mut self, taken: Taken) -> Look {
+        let snapshot = Arc::new(taken.snapshot);
         self.keep(snapshot.clone());
         self.number += 1;
         let all: Vec<&Snapshot> = self.kept.iter().map(|s| &**s).collect();
-        let findings = checks::run(&all, &Config::default());
+        let mut findings = checks::run(&all, &Config::default());
         let history = History::of(&all);
         let interval_s = history.interval_s;
         let ages = ages(&snapshot, &history, &mut self.since);
+        if taken.whole {
+            self.standing = (snapshot.capture.time_s, findings.clone());
+        } else {
+            stand(&mut findings, &self.standing, &snapshot, &ages);
+        }
         let meters = self.meters(&snapshot);
         let number = self.number;
         Look { snapshot, findings, ages, meters, number, rests_on: (self.kept.len(), interval_s) }
@@ -120,8 +132,13 @@ impl Past {
             let thread = event_loop.thread.and_then(|tid| index.get_thread(tid));
             let used_us = thread.and_then(|t| t.cpu_us?.checked_sub(*self.cpu_us.get(&t.tid)?));
             let share = used_us.filter(|_| elapsed_s > 0.01).map(|us| us as f64 / 1e6 / elapsed_s);
+            let mut late_s = late(event_loop);
+            if past.back().is_some_and(|before| !before.busy && before.late_s == 0.0) {
+                // It was at rest at the last look: whatever is late now has become so since.
+                late_s = late_s.min(elapsed_s.max(0.0));
+            }
             past.push_back(Reading {
-                late_s: late(event_loop),
+                late_s,
                 busy: event_loop.state == LoopState::Busy,
                 cpu_percent: share.map(|share| (share * 100.0).round().clamp(0.0, 100.0) as u8),
             });
@@ -148,6 +165,28 @@ impl Meter {
             busy_percent: (busy * 100 / readings.len().max(1)) as u8,
             cpu_percent: readings.back().and_then(|r| r.cpu_percent),
             cpu_before: readings.iter().filter_map(|r| r.cpu_percent).collect(),
+        }
+    }
+}
+
+/// Adds what the last whole look has found and this one could not see: as far as the tasks that it speaks of
+/// have not moved since.
+fn stand(findings: &mut Vec<Finding>, standing: &(f64, Vec<Finding>), snapshot: &Snapshot, ages: &[f32]) {
+    let (then_s, before) = standing;
+    if before.is_empty() {
+        return;
+    }
+    let index = Index::of(snapshot);
+    let elapsed_s = snapshot.capture.time_s - then_s;
+    let stands = |id: Id| {
+        let age_s = index.task(id).and_then(|place| ages.get(place as usize));
+        age_s.is_some_and(|age_s| f64::from(*age_s) >= elapsed_s - SLACK_S)
+    };
+    let known: Vec<FindingKey> = findings.iter().map(FindingKey::of).collect();
+    for finding in before.iter().filter(|f| !known.contains(&FindingKey::of(f))) {
+        if finding.evidence.iter().filter_map(|e| e.task.as_ref()).all(|task| stands(task.id)) {
+            // Its place in the list was another one.
+            findings.push(Finding { caused_by: None, ..finding.clone() });
         }
     }
 }
@@ -179,12 +218,26 @@ fn ages(snapshot: &Snapshot, history: &History<'_>, since: &mut FxHashMap<Id, f6
 
 #[cfg(test)]
 mod tests {
-    use super::Past;
+    use super::{Past, Taken};
     use async_trace_core::fixture::snapshot;
     use std::time::Duration;
 
-    fn at(seconds: f64, rest: &str) -> async_trace_core::Snapshot {
-        snapshot(&format!("process 7 at {seconds}\n{rest}"))
+    fn at(seconds: f64, rest: &str) -> Taken {
+        Taken { snapshot: snapshot(&format!("process 7 at {seconds}\n{rest}")), whole: true }
+    }
+
+    #[test]
+    fn what_a_whole_look_has_found_stands_until_something_moves() {
+        let mut past = Past::new(Duration::from_secs(1));
+        let seen = "event e unset reached as e\ntask x x20\n  f app.py:1\n  waits wait e\n";
+        let unseen = seen.replace(" reached", "");
+        let partly = |seconds: f64, rest: &str| Taken { whole: false, ..at(seconds, rest) };
+        past.add(at(0.0, seen));
+        let found = past.add(at(1.0, seen)).findings.len();
+        assert!(found > 0, "nobody can set it");
+        assert_eq!(past.add(partly(2.0, &unseen)).findings.len(), found);
+        assert_eq!(past.add(partly(3.0, &unseen.replace("app.py:1", "app.py:2"))).findings.len(), 0);
+        assert_eq!(past.add(partly(4.0, &unseen)).findings.len(), 0, "it had moved");
     }
 
     #[test]
@@ -212,7 +265,8 @@ mod tests {
     #[test]
     fn meters_of_a_loop() {
         let mut past = Past::new(Duration::from_secs(1));
-        let loop_ = |state: &str, cpu: &str| format!("loop main {state}\nthread 7 MainThread loop main cpu {cpu}\n");
+        let loop_ =
+            |state: &str, cpu: &str| format!("loop main {state}\nthread 7 MainThread loop main cpu {cpu}\n");
         past.add(at(0.0, &loop_("idle next 3", "1.0")));
         past.add(at(1.0, &loop_("busy turn 0.5", "1.25")));
         let look = past.add(at(2.0, &loop_("idle next -0.125", "2.25")));

@@ -41,6 +41,8 @@ pub(crate) struct Main {
     pub list: List<Key>,
     pub focus: Focus,
     pub groups: Vec<Group>,
+    /// The most groups that there were: room for so many stays, so that nothing jumps about.
+    pub most: usize,
     /// Of which look, and in which order, the groups are.
     made_for: Option<(u64, Order)>,
 }
@@ -103,7 +105,9 @@ impl Main {
     pub(crate) fn refresh(&mut self, look: &Look, order: &Order) {
         let now = (look.number, order.clone());
         if self.made_for.as_ref() != Some(&now) {
+            let same = self.made_for.as_ref().is_some_and(|(_, before)| before == order);
             self.groups = groups(look, order);
+            self.most = self.groups.len().max(if same { self.most } else { 0 });
             self.made_for = Some(now);
         }
         self.list.settle(&self.keys());

@@ -55,12 +55,13 @@ pub(super) fn facts(pen: &mut Pen<'_>, area: Rect, down: u16, look: &Look) {
         how(&s.capture),
         milliseconds(s.capture.read_us),
     );
-    pen.line(area, down, &Line::raw(words));
     let problems: u64 = s.problems.iter().map(|p| p.count.max(1)).sum();
+    let mut gaps = Line::default();
     if problems > 0 {
-        let words = format!(" {} could not be read", number(problems));
-        pen.at_right(Rect { y: area.y + down, height: 1, ..area }, 0, &Line::styled(words, pen.theme.warning()));
+        gaps = Line::styled(format!("  {} could not be read", number(problems)), pen.theme.warning());
     }
+    pen.at_right(area, down, &gaps);
+    pen.line(Rect { width: area.width.saturating_sub(gaps.width() as u16), ..area }, down, &Line::raw(words));
 }
 
 /// How many lines the loops take.

@@ -75,7 +75,10 @@ fn state(app: &App) -> Option<String> {
             1 => ", 1 newer look".into(),
             n => format!(", {n} newer looks"),
         };
-        return Some(format!("PAUSED at look {}{since}: p lets it go on, w writes it to a file", process.shown.number));
+        return Some(format!(
+            "PAUSED at look {}{since}: p lets it go on, w writes it to a file",
+            process.shown.number
+        ));
     }
     process.trouble.as_ref().map(|trouble| format!("the last look failed: {trouble}"))
 }
@@ -102,9 +105,14 @@ fn draw_foot(pen: &mut Pen<'_>, area: Rect, app: &App) -> Option<u16> {
     }
     let keys: &[(&str, &str)] = match app.screens.last() {
         Some(Screen::Processes(_)) => &[("Enter", "open"), ("p", "pause"), ("?", "help"), ("q", "quit")],
-        Some(Screen::Main(main)) if main.focus == Focus::Upper => {
-            &[("Enter", "open"), ("Tab", "tasks"), ("p", "pause"), ("w", "write"), ("?", "help"), ("q", "quit")]
-        }
+        Some(Screen::Main(main)) if main.focus == Focus::Upper => &[
+            ("Enter", "open"),
+            ("Tab", "tasks"),
+            ("p", "pause"),
+            ("w", "write"),
+            ("?", "help"),
+            ("q", "quit"),
+        ],
         Some(Screen::Main(_)) => &[
             ("Enter", "open"),
             ("Tab", "findings"),
@@ -112,23 +120,36 @@ fn draw_foot(pen: &mut Pen<'_>, area: Rect, app: &App) -> Option<u16> {
             ("s", "sort"),
             ("g", "group"),
             ("t", "threads"),
+            ("?", "help"),
+            ("q", "quit"),
+        ],
+        Some(Screen::Group(_)) => &[
+            ("Enter", "open"),
+            ("Esc", "back"),
+            ("s", "sort"),
+            ("/", "filter"),
+            ("?", "help"),
+            ("q", "quit"),
+        ],
+        Some(Screen::Page(page)) if page.subject == Subject::Threads => {
+            &[("PgDn", "on"), ("Esc", "back"), ("p", "pause"), ("?", "help"), ("q", "quit")]
+        }
+        _ => &[
+            ("Enter", "open"),
+            ("PgDn", "on"),
+            ("Esc", "back"),
             ("p", "pause"),
             ("?", "help"),
             ("q", "quit"),
         ],
-        Some(Screen::Group(_)) => {
-            &[("Enter", "open"), ("Esc", "back"), ("s", "sort"), ("/", "filter"), ("?", "help"), ("q", "quit")]
-        }
-        Some(Screen::Page(page)) if page.subject == Subject::Threads => {
-            &[("PgDn", "on"), ("Esc", "back"), ("p", "pause"), ("?", "help"), ("q", "quit")]
-        }
-        _ => &[("Enter", "open"), ("PgDn", "on"), ("Esc", "back"), ("p", "pause"), ("?", "help"), ("q", "quit")],
     };
+    let findings = app.process().is_some_and(|p| !p.shown.findings.is_empty());
+    let keys = keys.iter().filter(|(_, word)| findings || *word != "findings");
     pen.line(area, last, &hints(keys, &app.theme));
     None
 }
 
-fn hints(keys: &[(&'static str, &'static str)], theme: &Theme) -> Line<'static> {
+fn hints<'a>(keys: impl Iterator<Item = &'a (&'static str, &'static str)>, theme: &Theme) -> Line<'static> {
     let mut line = Line::default();
     for (key, word) in keys {
         if !line.spans.is_empty() {

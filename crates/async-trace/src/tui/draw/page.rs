@@ -29,7 +29,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, app: &mut App, page: &mut Page
     let (head, rows) = split(upper, 1);
     page.room = usize::from(rows.height);
     page.scroll = page.scroll.min(page.last_scroll());
-    pen.rule(head, 0, head_words(pen, page));
+    pen.rule(head, 0, head_words(pen, page, &teller));
     for (down, line) in page.text.iter().skip(page.scroll).take(page.room).enumerate() {
         pen.line(rows, down as u16, line);
     }
@@ -38,10 +38,17 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, app: &mut App, page: &mut Page
     }
 }
 
-fn head_words(pen: &Pen<'_>, page: &Page) -> Line<'static> {
+fn head_words(pen: &Pen<'_>, page: &Page, teller: &Teller<'_>) -> Line<'static> {
     let what = match &page.subject {
         Subject::Task(_, name) => format!("task {}", escape(name)),
-        Subject::Resource(_) => "resource".into(),
+        Subject::Resource(id) => match teller.index().get_resource(*id) {
+            Some(resource) => {
+                let mut name = String::new();
+                teller.resource_name(resource, &mut name);
+                name
+            }
+            None => "lock or other resource".into(),
+        },
         Subject::Finding(key) => format!("finding: {}", escape(key.check())),
         Subject::Threads => "loops and threads".into(),
     };
@@ -103,8 +110,7 @@ fn links(pen: &mut Pen<'_>, area: Rect, app: &mut App, page: &mut Page, teller: 
     app.rows.push(Rows { area: rows, first: window.start, focus: Focus::Lower });
     let left = area.width.saturating_sub(13 + 2 * 3);
     let name = (left / 3).clamp(16, 36);
-    let columns =
-        [Column::left("", 12), Column::left("", name), Column::left("", left.saturating_sub(name))];
+    let columns = [Column::left("", 12), Column::left("", name), Column::left("", left.saturating_sub(name))];
     for (down, at) in window.enumerate() {
         let Some(link) = page.links.get(at) else { break };
         let [thing, more] = describe(pen, link, teller);

@@ -44,7 +44,12 @@ impl Pen<'_> {
             let width = dots.chars().count() as u16;
             if width < area.width {
                 // What stood there may have been two columns wide.
-                self.buffer.set_string(area.right() - width - 1, y, " ".repeat(usize::from(width) + 1), Style::new());
+                self.buffer.set_string(
+                    area.right() - width - 1,
+                    y,
+                    " ".repeat(usize::from(width) + 1),
+                    Style::new(),
+                );
                 self.buffer.set_line(area.x, y, line, area.width - width);
                 self.buffer.set_string(area.right() - width, y, dots, Style::new());
             }
@@ -79,7 +84,7 @@ impl Pen<'_> {
 
     /// A paragraph, broken at spaces.
     pub(super) fn paragraph(&mut self, area: Rect, lines: Vec<Line<'_>>) {
-        Paragraph::new(Text::from(lines)).wrap(Wrap { trim: true }).render(area, self.buffer);
+        Paragraph::new(Text::from(lines)).wrap(Wrap { trim: false }).render(area, self.buffer);
     }
 
     /// The headings of a table.
@@ -96,7 +101,11 @@ impl Pen<'_> {
         for (column, cell) in columns.iter().zip(cells) {
             let width = column.width.min(area.right().saturating_sub(x));
             let cell_area = Rect { x, width, ..area };
-            if column.right { self.at_right(cell_area, down, &cell) } else { self.line(cell_area, down, &cell) }
+            if column.right {
+                self.at_right(cell_area, down, &cell)
+            } else {
+                self.line(cell_area, down, &cell)
+            }
             x = (x + column.width + 2).min(area.right());
         }
     }

@@ -25,14 +25,14 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, app: &mut App, list: &mut List
     let words = format!("{processes}, {}", amount(tasks, "task"));
     pen.rule(area, 0, Line::styled(words, pen.theme.role(Role::Heading)));
     let (_, rest) = split(area, 1);
-    let fixed = 7 + 7 + 11 + 7 + 4 + 18 + 2 * 6 + 2;
+    let fixed = 7 + 7 + 11 + 7 + 5 + 12 + 2 * 6 + 2;
     let columns = [
         Column::right("PID", 7),
         Column::right("TASKS", 7),
         Column::left("LOOP", 11),
         Column::right("LATE", 7),
         Column::right("CPU", 5),
-        Column::left("FINDINGS", 17),
+        Column::left("FINDINGS", 12),
         Column::left("COMMAND", area.width.saturating_sub(fixed)),
     ];
     pen.headings(rest, 0, &columns);
@@ -72,7 +72,7 @@ fn row(pen: &Pen<'_>, process: &Process, room: usize) -> Vec<Line<'static>> {
         (0, 0) => (pen.theme.role(Role::Library), "none".into()),
         (0, n) => (pen.theme.warning(), amount(n, "warning")),
         (n, 0) => (pen.theme.role(Role::Alarm), amount(n, "error")),
-        (n, m) => (pen.theme.role(Role::Alarm), format!("{}, {m} more", amount(n, "error"))),
+        (n, m) => (pen.theme.role(Role::Alarm), format!("{} +{m}", amount(n, "error"))),
     };
     let command = escape(&command(&s.process)).into_owned();
     vec![

@@ -10,16 +10,14 @@ use crate::tui::past::Look;
 use crate::tui::screen::{Focus, GroupScreen, Main};
 use async_trace_core::finding::{Finding, Severity};
 use async_trace_core::render::units::{amount, number, seconds};
-use async_trace_core::render::{Role, Teller, certainty, severity};
+use async_trace_core::render::{FindingOptions, Role, Teller, certainty, finding, severity, shorten};
 use async_trace_core::snapshot::{Task, TaskState, WaitsFor};
 use async_trace_core::text::escape;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use rustc_hash::FxHashMap;
-
-/// How many names of a group are shown at most.
-const MOST_NAMES: usize = 8;
+use std::cmp::Reverse;
 
 pub(super) fn main(pen: &mut Pen<'_>, area: Rect, app: &mut App, main: &mut Main) {
     let Some(process) = app.process() else { return };
@@ -34,19 +32,26 @@ pub(super) fn main(pen: &mut Pen<'_>, area: Rect, app: &mut App, main: &mut Main
     findings(pen, upper, app, &look, main);
 
     let preview = if area.height >= 20 { 4 } else { 0 };
-    let (table, below) = split(rest, rest.height.saturating_sub(preview));
+    let needed = 2 + main.most.min(1000) as u16;
+    let (table, below) = split(rest, needed.max(5).min(rest.height.saturating_sub(preview)));
     let teller = Teller::of(&look.snapshot, app.theme.ascii);
     groups(pen, table, app, &look, main, &teller);
     pen.rule(below, 0, Line::default());
     let (_, below) = split(below, 1);
     match main.focus {
         Focus::Upper => {
-            let summary = look.findings.get(main.findings.at).map(|f| escape(&f.summary).into_owned());
-            pen.paragraph(below, summary.map(Line::raw).into_iter().collect());
+            let mut sheet = Sheet::new(pen.theme);
+            let options = FindingOptions { width: Some(usize::from(below.width)), ascii: app.theme.ascii };
+            if let Some(found) = look.findings.get(main.findings.at) {
+                finding(found, &look.snapshot, &options, &mut sheet);
+            }
+            for (down, line) in (0..below.height).zip(sheet.lines().iter().skip(1)) {
+                pen.line(below, down, line);
+            }
         }
         Focus::Lower => {
             let group = main.groups.get(main.list.at);
-            pen.paragraph(below, group.map_or(Vec::new(), |g| about(pen, g, &look, &teller)));
+            pen.paragraph(below, group.map_or(Vec::new(), |g| about(pen, below, g, &look, &teller)));
         }
     }
 }
@@ -80,7 +85,11 @@ fn findings(pen: &mut Pen<'_>, area: Rect, app: &mut App, look: &Look, main: &mu
     app.rows.push(Rows { area: rows, first: window.start, focus: Focus::Upper });
     for (down, at) in window.enumerate() {
         let Some(finding) = look.findings.get(at) else { break };
-        pen.line(Rect { x: rows.x + 2, width: rows.width - 2, ..rows }, down as u16, &finding_line(pen, finding));
+        pen.line(
+            Rect { x: rows.x + 2, width: rows.width - 2, ..rows },
+            down as u16,
+            &finding_line(pen, finding),
+        );
         if main.focus == Focus::Upper && at == main.findings.at {
             pen.select(rows, down as u16);
         }
@@ -105,18 +114,21 @@ fn groups(pen: &mut Pen<'_>, area: Rect, app: &mut App, look: &Look, main: &mut 
     let order = &app.order;
     let mut words = Line::styled(amount(tasks as u64, "task"), pen.theme.role(Role::Heading));
     words.push_span(Span::raw(format!(" in {} ", amount(main.groups.len() as u64, "group"))));
-    words.push_span(Span::styled(format!("{}, {}", order.by.words(), order.sort.words()), pen.theme.role(Role::Library)));
+    words.push_span(Span::styled(
+        format!("{}, {}", order.by.words(), order.sort.words()),
+        pen.theme.role(Role::Library),
+    ));
     if !order.filter.is_empty() {
         words.push_span(Span::styled(format!(", with `{}`", escape(&order.filter)), pen.theme.warning()));
     }
     pen.rule(area, 0, words);
-    let fixed = 7 + 10 + 10 + 2 * 4 + 2;
+    let fixed = 7 + 9 + 8 + 2 * 4 + 2;
     let left = area.width.saturating_sub(fixed);
-    let place = (left * 2 / 5).clamp(12, 44);
+    let place = (left * 9 / 20).clamp(12, 44);
     let columns = [
         Column::right("COUNT", 7),
-        Column::left("STATE", 10),
-        Column::right("WAITS >=", 10),
+        Column::left("STATE", 9),
+        Column::right("WAITS >=", 8),
         Column::left(if order.by == By::Stack { "AT" } else { "FROM" }, place),
         Column::left("FOR", left.saturating_sub(place)),
     ];
@@ -126,7 +138,8 @@ fn groups(pen: &mut Pen<'_>, area: Rect, app: &mut App, look: &Look, main: &mut 
     let window = main.list.window(usize::from(rows.height));
     app.rows.push(Rows { area: rows, first: window.start, focus: Focus::Lower });
     if main.groups.is_empty() {
-        let words = if app.order.filter.is_empty() { "there are no tasks" } else { "no task fits the filter" };
+        let words =
+            if app.order.filter.is_empty() { "there are no tasks" } else { "no task fits the filter" };
         pen.line(rows, 0, &Line::styled(format!("  {words}"), pen.theme.role(Role::Library)));
     }
     for (down, at) in window.enumerate() {
@@ -136,8 +149,8 @@ fn groups(pen: &mut Pen<'_>, area: Rect, app: &mut App, look: &Look, main: &mut 
             Line::raw(number(group.members.len() as u64)),
             state(pen, group.state.0, group.state.1),
             age(group.age_s),
-            place_of(pen, first, app.order.by, teller),
-            waits(pen, group, look, teller).0,
+            place_of(pen, first, app.order.by, teller, place.into()),
+            waits(pen, group, look, teller).line,
         ];
         pen.cells(rows, down as u16, &columns, cells);
         if main.focus == Focus::Lower && at == main.list.at {
@@ -162,36 +175,66 @@ fn age(age_s: f32) -> Line<'static> {
     if age_s <= 0.0 { Line::raw("-") } else { Line::raw(header::short(f64::from(age_s))) }
 }
 
-fn place_of(pen: &Pen<'_>, task: &Task, by: By, teller: &Teller<'_>) -> Line<'static> {
-    let mut sheet = Sheet::new(pen.theme);
-    match title(task, by) {
-        Some(frame) => teller.frame(frame, &mut sheet),
-        None => return Line::styled("not known", pen.theme.role(Role::Library)),
-    }
-    sheet.line()
+/// `transfer  bank.py:40`; the file gives way first, but not its line.
+fn place_of(pen: &Pen<'_>, task: &Task, by: By, teller: &Teller<'_>, room: usize) -> Line<'static> {
+    let Some(frame) = title(task, by) else {
+        return Line::styled("not known", pen.theme.role(Role::Library));
+    };
+    let function = escape(&frame.function);
+    let dots = pen.theme.ellipsis();
+    let place = teller.place(frame).unwrap_or_default();
+    let number = frame.line.to_string().len() + 1 + dots.chars().count();
+    let name = shorten(&function, room.saturating_sub(number + 2).max(8), dots).into_owned();
+    let left = room.saturating_sub(name.chars().count() + 2);
+    let all = place.chars().count();
+    let place = if all <= left || all <= number {
+        place
+    } else {
+        let end: String =
+            place.chars().skip(all - left.saturating_sub(dots.chars().count()).min(all)).collect();
+        format!("{dots}{end}")
+    };
+    Line::from(vec![
+        Span::styled(name, pen.theme.role(Role::Function)),
+        Span::raw("  "),
+        Span::styled(place, pen.theme.role(Role::Place)),
+    ])
 }
 
-/// What most tasks of a group wait for, and how many wait for something else.
-fn waits(pen: &Pen<'_>, group: &Group, look: &Look, teller: &Teller<'_>) -> (Line<'static>, usize) {
+/// What most tasks of a group wait for.
+struct Waits {
+    line: Line<'static>,
+    /// The places of those that do.
+    members: Vec<u32>,
+    /// How many wait for something else.
+    others: usize,
+}
+
+fn waits(pen: &Pen<'_>, group: &Group, look: &Look, teller: &Teller<'_>) -> Waits {
     let tasks = &look.snapshot.tasks;
-    let mut shapes: FxHashMap<_, Vec<(&WaitsFor, &Task)>> = FxHashMap::default();
-    let mut moving = 0;
-    for task in group.members.iter().map(|p| &tasks[*p as usize]) {
+    let mut shapes: FxHashMap<_, Vec<u32>> = FxHashMap::default();
+    let mut moving = Vec::new();
+    for place in &group.members {
+        let task = &tasks[*place as usize];
         match &task.waits_for {
             Some(wait) if task.state != TaskState::Running => {
-                shapes.entry(teller.wait_shape(wait)).or_default().push((wait, task));
+                shapes.entry(teller.wait_shape(wait)).or_default().push(*place);
             }
-            _ => moving += 1,
+            _ => moving.push(*place),
         }
     }
     // Of those that are equally many, always the same.
-    let most = shapes.values().max_by_key(|w| (w.len(), std::cmp::Reverse(w.first().map(|(_, task)| task.id))));
-    let Some(most) = most else { return (Line::default(), moving) };
-    let waits: Vec<&WaitsFor> = most.iter().map(|(wait, _)| *wait).collect();
-    let by = if let [(_, task)] = most[..] { Some(task.id) } else { None };
+    let most = shapes.into_values().max_by_key(|places| (places.len(), Reverse(places.first().copied())));
+    let Some(members) = most else {
+        return Waits { line: Line::default(), members: moving, others: 0 };
+    };
+    let waiting = members.iter().map(|p| &tasks[*p as usize]);
+    let waits: Vec<&WaitsFor> = waiting.clone().filter_map(|task| task.waits_for.as_ref()).collect();
+    let by = if members.len() == 1 { waiting.map(|task| task.id).next() } else { None };
     let mut sheet = Sheet::new(pen.theme);
     teller.wait(&waits, by, &mut sheet);
-    (sheet.line().without_waits(), group.members.len() - most.len() - moving)
+    let others = group.members.len() - members.len() - moving.len();
+    Waits { line: sheet.line().without_waits(), members, others }
 }
 
 /// In a column that is headed FOR, nobody needs to read `waits for` in each row.
@@ -210,30 +253,31 @@ impl WithoutWaits for Line<'static> {
     }
 }
 
-/// What is selected, in full.
-fn about(pen: &Pen<'_>, group: &Group, look: &Look, teller: &Teller<'_>) -> Vec<Line<'static>> {
-    let tasks = &look.snapshot.tasks;
-    let names = group.members.iter().take(MOST_NAMES).map(|p| &tasks[*p as usize].name);
-    let mut line = match group.members.len() {
-        1 => Line::raw("task "),
-        n => Line::from(vec![Span::styled(amount(n as u64, "task"), pen.theme.role(Role::Heading)), Span::raw(": ")]),
-    };
-    for (i, name) in names.enumerate() {
-        line.push_span(Span::raw(if i > 0 { ", " } else { "" }));
-        line.push_span(Span::styled(escape(name).into_owned(), pen.theme.role(Role::Task)));
+/// What is selected, in full where there is room.
+fn about(pen: &Pen<'_>, area: Rect, group: &Group, look: &Look, teller: &Teller<'_>) -> Vec<Line<'static>> {
+    let Waits { line: wait, members, others } = waits(pen, group, look, teller);
+    let others = (others > 0)
+        .then(|| Line::raw(format!("{} at these lines for something else", waiting(others as u64))));
+    let mut sheet = Sheet::new(pen.theme);
+    teller.group(&members, Some(usize::from(area.width)), &mut sheet);
+    let mut lines = sheet.lines();
+    lines.extend(others.clone());
+    if lines.len() <= usize::from(area.height) {
+        return lines;
     }
-    if group.members.len() > MOST_NAMES {
-        line.push_span(Span::raw(format!(", {}", pen.theme.ellipsis())));
+    // Who and for what is worth more than half of the stack.
+    lines.truncate(1);
+    if !wait.spans.is_empty() {
+        let mut line = Line::raw(pen.theme.arrow());
+        line.extend(wait);
+        lines.push(line);
     }
-    let (mut wait, others) = waits(pen, group, look, teller);
-    if wait.spans.is_empty() {
-        return vec![line];
-    }
-    wait.spans.insert(0, Span::raw(pen.theme.arrow()));
-    if others > 0 {
-        wait.push_span(Span::raw(format!("; {} for something else", amount(others as u64, "task"))));
-    }
-    vec![line, wait]
+    lines.extend(others);
+    lines
+}
+
+fn waiting(tasks: u64) -> String {
+    format!("{} {}", amount(tasks, "task"), if tasks == 1 { "waits" } else { "wait" })
 }
 
 pub(super) fn group(pen: &mut Pen<'_>, area: Rect, app: &mut App, group: &mut GroupScreen) {
@@ -245,19 +289,19 @@ pub(super) fn group(pen: &mut Pen<'_>, area: Rect, app: &mut App, group: &mut Gr
     let mut words = Line::styled(amount(group.members.len() as u64, "task"), pen.theme.role(Role::Heading));
     if let Some(first) = group.members.first().map(|p| &tasks[*p as usize]) {
         words.push_span(Span::raw(if app.order.by == By::Stack { " at " } else { " from " }));
-        words.extend(place_of(pen, first, app.order.by, &teller));
+        words.extend(place_of(pen, first, app.order.by, &teller, usize::from(area.width / 2)));
         words.push_span(Span::styled(format!("  {}", order_words(app)), pen.theme.role(Role::Library)));
     } else {
         words.push_span(Span::raw(" are left in this group"));
     }
     pen.rule(area, 1, words);
     let (_, rest) = split(area, 2);
-    let left = area.width.saturating_sub(8 + 10 + 2 * 3 + 2);
+    let left = area.width.saturating_sub(8 + 8 + 2 * 3 + 2);
     let name = (left / 3).clamp(10, 40);
     let columns = [
         Column::left("TASK", name),
         Column::left("STATE", 8),
-        Column::right("WAITS >=", 10),
+        Column::right("WAITS >=", 8),
         Column::left("FOR", left.saturating_sub(name)),
     ];
     pen.headings(rest, 0, &columns);
