@@ -39,7 +39,7 @@ use std::time::Duration;
 /// How often it is asked whether there are new sources.
 const SEARCH: Duration = Duration::from_secs(5);
 /// How long a thread that waits for keys sleeps before it asks whether all is over.
-const TURN: Duration = Duration::from_millis(250);
+const TURN: Duration = Duration::from_millis(100);
 
 /// What to look at.
 pub(crate) struct Sources {
@@ -111,7 +111,7 @@ impl View<'_> {
         if let Some(more) = sources.more {
             self.search(more);
         }
-        let mut screen = terminal::Screen::take(self.options.mouse)?;
+        let mut screen = terminal::Screen::take(self.options.theme.color, self.options.mouse)?;
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
             .map_err(|source| Error::Io { what: "signals cannot be watched".into(), source })?;
         let handle = signals.handle();

@@ -6,6 +6,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::event::{DisableMouseCapture, EnableMouseCapture};
 use ratatui::crossterm::execute;
+use ratatui::crossterm::style::force_color_output;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
@@ -27,7 +28,9 @@ impl Screen {
     ///
     /// # Errors
     /// When it does not take what is written to it.
-    pub(crate) fn take(mouse: bool) -> Result<Self> {
+    pub(crate) fn take(color: bool, mouse: bool) -> Result<Self> {
+        // Whether there is to be colour was decided for all commands alike.
+        force_color_output(color);
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(failed)?;
         let mut screen = Self { terminal, mouse };
         give_back_on_panic();

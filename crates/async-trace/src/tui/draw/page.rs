@@ -52,7 +52,7 @@ fn head_words(pen: &Pen<'_>, page: &Page, teller: &Teller<'_>) -> Line<'static> 
         Subject::Finding(key) => format!("finding: {}", escape(key.check())),
         Subject::Threads => "loops and threads".into(),
     };
-    let mut words = Line::styled(what, pen.theme.role(Role::Heading));
+    let mut words = Line::from(Span::styled(what, pen.theme.role(Role::Heading)));
     if page.gone {
         let gone = match page.subject {
             Subject::Finding(_) => " is not found any more; this is what it was",
@@ -101,7 +101,7 @@ fn text(pen: &Pen<'_>, page: &Page, look: &Look, teller: &Teller<'_>, width: usi
 fn links(pen: &mut Pen<'_>, area: Rect, app: &mut App, page: &mut Page, teller: &Teller<'_>) {
     let (head, rows) = split(area, 1);
     let window = page.list.window(usize::from(rows.height));
-    let mut words = Line::styled("from here to", pen.theme.role(Role::Heading));
+    let mut words = Line::from(Span::styled("from here to", pen.theme.role(Role::Heading)));
     if page.links.len() > window.len() {
         let seen = format!("  {} to {} of {}", window.start + 1, window.end, page.links.len());
         words.push_span(Span::styled(seen, pen.theme.role(Role::Library)));

@@ -14,7 +14,7 @@ use async_trace_core::snapshot::{LoopState, TaskState};
 use async_trace_core::text::escape;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
 pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, app: &mut App, list: &mut List<usize>) {
     let processes = match app.processes.len() {
@@ -23,7 +23,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, app: &mut App, list: &mut List
     };
     let tasks: u64 = app.processes.iter().map(tasks).sum();
     let words = format!("{processes}, {}", amount(tasks, "task"));
-    pen.rule(area, 0, Line::styled(words, pen.theme.role(Role::Heading)));
+    pen.rule(area, 0, Line::from(Span::styled(words, pen.theme.role(Role::Heading))));
     let (_, rest) = split(area, 1);
     let fixed = 7 + 7 + 11 + 7 + 5 + 12 + 2 * 6 + 2;
     let columns = [

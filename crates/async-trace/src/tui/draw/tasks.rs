@@ -65,7 +65,7 @@ fn findings(pen: &mut Pen<'_>, area: Rect, app: &mut App, look: &Look, main: &mu
         1 => "in one look".to_owned(),
         n => format!("in {n} looks over {}", seconds(over_s)),
     };
-    let mut words = Line::styled("findings: ", pen.theme.role(Role::Heading));
+    let mut words = Line::from(Span::styled("findings: ", pen.theme.role(Role::Heading)));
     if errors > 0 {
         words.push_span(Span::styled(amount(errors, "error"), pen.theme.role(Role::Alarm)));
     }
@@ -112,7 +112,7 @@ fn finding_line(pen: &Pen<'_>, finding: &Finding) -> Line<'static> {
 fn groups(pen: &mut Pen<'_>, area: Rect, app: &mut App, look: &Look, main: &mut Main, teller: &Teller<'_>) {
     let tasks: usize = main.groups.iter().map(|g| g.members.len()).sum();
     let order = &app.order;
-    let mut words = Line::styled(amount(tasks as u64, "task"), pen.theme.role(Role::Heading));
+    let mut words = Line::from(Span::styled(amount(tasks as u64, "task"), pen.theme.role(Role::Heading)));
     words.push_span(Span::raw(format!(" in {} ", amount(main.groups.len() as u64, "group"))));
     words.push_span(Span::styled(
         format!("{}, {}", order.by.words(), order.sort.words()),
@@ -286,7 +286,7 @@ pub(super) fn group(pen: &mut Pen<'_>, area: Rect, app: &mut App, group: &mut Gr
     header::title(pen, area, app, process);
     let teller = Teller::of(&look.snapshot, app.theme.ascii);
     let tasks = &look.snapshot.tasks;
-    let mut words = Line::styled(amount(group.members.len() as u64, "task"), pen.theme.role(Role::Heading));
+    let mut words = Line::from(Span::styled(amount(group.members.len() as u64, "task"), pen.theme.role(Role::Heading)));
     if let Some(first) = group.members.first().map(|p| &tasks[*p as usize]) {
         words.push_span(Span::raw(if app.order.by == By::Stack { " at " } else { " from " }));
         words.extend(place_of(pen, first, app.order.by, &teller, usize::from(area.width / 2)));
