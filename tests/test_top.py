@@ -24,7 +24,7 @@ def top(term, *args):
     """Starts the tool in a terminal whose settings were noted, with something on the screen to come back to."""
     term.command("stty -a > before; echo what stood here is $((40 + 2))")
     term.wait_for("what stood here is 42")
-    term.command(tool.binary(), "top", *args)
+    term.command(tool.binary(), "top", *args, *tool.UNHURRIED)
 
 
 def assert_restored(term, code=0):
@@ -88,10 +88,11 @@ def test_a_blocked_loop_and_its_threads(some_interpreter):
         assert_restored(term)
 
 
-def test_a_leak_is_found(some_interpreter):
+def test_a_leak_shows_as_check_tells_it(some_interpreter):
     with start("task_leak", some_interpreter, "asyncio") as program, terminal.Terminal() as term:
+        found = json.loads(tool.run("check", program.pid, "--json", *tool.UNHURRIED).stdout)["findings"]
         top(term, program.pid)
-        term.wait_for("task-leak", "200")
+        term.wait_for("    200  waiting ", "send_updates", *(f"{f['check']} ({f['certainty']})" for f in found))
         term.keys("q")
         assert_restored(term)
 
