@@ -286,7 +286,8 @@ pub(super) fn group(pen: &mut Pen<'_>, area: Rect, app: &mut App, group: &mut Gr
     header::title(pen, area, app, process);
     let teller = Teller::of(&look.snapshot, app.theme.ascii);
     let tasks = &look.snapshot.tasks;
-    let mut words = Line::from(Span::styled(amount(group.members.len() as u64, "task"), pen.theme.role(Role::Heading)));
+    let mut words =
+        Line::from(Span::styled(amount(group.members.len() as u64, "task"), pen.theme.role(Role::Heading)));
     if let Some(first) = group.members.first().map(|p| &tasks[*p as usize]) {
         words.push_span(Span::raw(if app.order.by == By::Stack { " at " } else { " from " }));
         words.extend(place_of(pen, first, app.order.by, &teller, usize::from(area.width / 2)));
