@@ -6,7 +6,7 @@
     python3 tools/setup_and_test.py --no-live   without the tests on live processes
 
 It needs Rust and Python 3.9 or newer, and puts what it makes below `.venv`, `.cache` and `target`. Debian
-packages that some tests want (gcc, Chromium, PostgreSQL, Redis) are installed where CI=true or with --system;
+packages that some tests want (gcc, tmux, Chromium, PostgreSQL, Redis) are installed where CI=true or with --system;
 without them those tests are skipped, and say so.
 """
 
@@ -26,7 +26,7 @@ CI = os.environ.get("CI") == "true"
 CASES = Path(os.environ.get("ASYNC_TRACE_CASES") or ROOT.parent / "shared" / "cases")
 
 # A program that shows whether it is there, and the package that has it.
-SYSTEM = {"gcc": "gcc", "unshare": "util-linux", "xz": "xz-utils", "dot": "graphviz", "chromium": "chromium"}
+SYSTEM = {"gcc": "gcc", "tmux": "tmux", "unshare": "util-linux", "xz": "xz-utils", "dot": "graphviz", "chromium": "chromium"}
 SYSTEM_FOR_CASES = {"redis-server": "redis-server", "psql": "postgresql"}
 
 

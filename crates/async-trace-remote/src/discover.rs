@@ -3,7 +3,7 @@
 use crate::cpython::Version;
 use crate::cpython::locate::glance;
 use crate::process::maps::{self, Mapping};
-use crate::process::{Identity, identity};
+use crate::process::{Identity, identity, parent};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
@@ -37,6 +37,24 @@ pub fn python_processes() -> Vec<Found> {
         entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     pids.sort_unstable();
     pids.into_iter().filter(|&pid| pid != own).filter_map(find).collect()
+}
+
+/// The process `root` and all below it: its children, theirs, and so on. In order of their ids.
+#[must_use]
+pub fn descendants(root: u32) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return vec![root] };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pairs: Vec<(u32, u32)> = pids.filter_map(|pid| Some((parent(pid)?, pid))).collect();
+    let mut all = vec![root];
+    let mut next = 0;
+    while let Some(of) = all.get(next).copied() {
+        next += 1;
+        // A process that ends while we look may leave its id to a new one: none is taken twice.
+        let children = pairs.iter().filter(|(parent, pid)| *parent == of && !all.contains(pid));
+        all.extend(children.map(|(_, pid)| *pid).collect::<Vec<_>>());
+    }
+    all.sort_unstable();
+    all
 }
 
 fn find(pid: u32) -> Option<Found> {

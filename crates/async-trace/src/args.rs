@@ -32,6 +32,7 @@ const EXAMPLES: &str = "Examples:
   async-trace ps            which Python processes are there?
   async-trace dump 4711     what is each task waiting for?
   async-trace check 4711    what is wrong with it?
+  async-trace top 4711      watch it
   async-trace demo          see it work on a server that hangs
 
 Exit codes: 0 done; 1 something is wrong with the target; 2 could not do it.
@@ -84,6 +85,9 @@ pub enum Command {
     /// Say what has changed between two looks at a process: what moved, is stuck, is new, is gone
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArguments),
+    /// Watch processes live: loops, findings, tasks in groups; open each for more
+    #[command(after_help = TOP_EXAMPLES)]
+    Top(TopArguments),
     /// List the Python processes of this machine that run asyncio
     Ps(PsArguments),
     /// Tell what can be read of a process here, and what to do about the rest
@@ -382,6 +386,44 @@ pub struct CheckOptions {
     pub pause_budget: Duration,
 }
 
+const TOP_EXAMPLES: &str = "Examples:
+  async-trace top 4711                 one process
+  async-trace top 4711 4712            two of them
+  async-trace top --workers 4700       a pre-fork server: all its workers, also those that come later
+  async-trace top --all --interval 5s  everything that runs asyncio here
+
+Press ? for the keys, q to leave.";
+
+/// Options of `top`.
+#[derive(Clone, Debug, Args)]
+pub struct TopArguments {
+    /// The ids of processes
+    #[arg(value_name = "PID", required_unless_present_any = ["all", "workers"])]
+    pub pids: Vec<u32>,
+    /// Watch every asyncio process of this machine
+    #[arg(long, conflicts_with_all = ["pids", "workers"])]
+    pub all: bool,
+    /// Watch this process and those below it, as far as they run asyncio
+    #[arg(long, value_name = "PID", conflicts_with = "pids")]
+    pub workers: Option<u32>,
+    /// How often to look, such as 500ms or 5s
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    pub interval: Duration,
+    /// Leave the mouse to the terminal
+    #[arg(long)]
+    pub no_mouse: bool,
+    /// Do not pause the process
+    #[arg(long, help_heading = "Reading")]
+    pub no_pause: bool,
+    /// The longest that the process may stand still each time, such as 8ms or 0.5s
+    #[arg(long, value_name = "TIME", default_value = "8ms", value_parser = duration,
+        conflicts_with = "no_pause", help_heading = "Reading")]
+    pub pause_budget: Duration,
+    /// Read local variables too. They may hold secrets
+    #[arg(long, help_heading = "Reading")]
+    pub locals: bool,
+}
+
 /// The thresholds of `check`.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Thresholds")]
@@ -549,6 +591,12 @@ fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(wrong()),
     };
     Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())
+}
+
+/// A time between looks: more of them than a target should bear cannot be asked for.
+fn interval(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_millis(100) { Err("100ms is the shortest interval".into()) } else { Ok(time) }
 }
 
 #[cfg(test)]

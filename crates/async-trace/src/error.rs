@@ -105,6 +105,15 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// The live view needs a terminal.
+    #[error("`top` draws on a terminal, and stdout is none")]
+    NoTerminal,
+    /// None of the processes that were to be watched can be.
+    #[error("no process with asyncio was found that could be watched")]
+    NothingToShow,
+    /// A part of the live view has panicked, which was reported then.
+    #[error("a part of async-trace has failed")]
+    Broken,
     /// The output could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[source] io::Error),
@@ -139,6 +148,9 @@ impl Error {
             Self::NothingToCompare { .. } => "nothing-to-compare",
             Self::NoCommand { .. } => "no-command",
             Self::NotRecorded { .. } => "not-recorded",
+            Self::NoTerminal => "no-terminal",
+            Self::NothingToShow => "nothing-to-show",
+            Self::Broken => "bug",
             Self::Output(_) => "output",
             Self::Io { .. } => "io",
         }
@@ -187,6 +199,12 @@ impl Error {
             Self::NotRecorded { .. } => {
                 "start it yourself and record it by its id: `async-trace ps`, `async-trace doctor PID`".into()
             }
+            Self::NoTerminal => {
+                "for pipes and files there are `async-trace dump PID` and `async-trace check PID`, with --json too"
+                    .into()
+            }
+            Self::NothingToShow => "`async-trace ps --all` tells why Python processes cannot be read".into(),
+            Self::Broken => "please report it with the line above".into(),
             Self::Output(_) | Self::Io { .. } => {
                 "check the disk and the permissions, then run it again".into()
             }

@@ -2,7 +2,7 @@
 //! says on stderr what went wrong.
 //!
 //! Exit codes: 0 done (and healthy), 1 a check found something, 2 could not do it. A closed pipe is
-//! not an error. Only `output` writes to the terminal.
+//! not an error. Only `output` writes to the terminal, and `tui` while it owns it.
 #![forbid(unsafe_code)]
 
 pub mod args;
@@ -10,6 +10,7 @@ mod commands;
 mod error;
 pub mod export;
 mod output;
+mod tui;
 
 pub use error::{Error, Result};
 

@@ -30,6 +30,18 @@ impl Output {
         self.ascii
     }
 
+    /// Whether what goes to stdout is to be coloured.
+    pub(crate) fn colored(&self) -> bool {
+        let stdout = io::stdout();
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                stdout.is_terminal() && AutoStream::choice(&stdout) != anstream::ColorChoice::Never
+            }
+        }
+    }
+
     /// How many columns a line may have; no limit when nobody said and stdout is no terminal.
     pub(crate) fn width(&self) -> Option<usize> {
         self.width
@@ -38,13 +50,7 @@ impl Output {
     /// Writes what `draw` draws, in colour where that is wanted.
     pub(crate) fn draw(&mut self, draw: impl FnOnce(&mut Paper<'_>)) -> Result<()> {
         let stdout = io::stdout();
-        let colored = match self.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => {
-                stdout.is_terminal() && AutoStream::choice(&stdout) != anstream::ColorChoice::Never
-            }
-        };
+        let colored = self.colored();
         let mut paper =
             Paper { out: BufWriter::with_capacity(1 << 16, stdout.lock()), colored, failed: None };
         draw(&mut paper);

@@ -113,7 +113,7 @@ fn growing(scene: &Scene<'_>, findings: &mut Findings) {
         let counts: Vec<usize> = counted.iter().map(|c| c.get(kind).map_or(0, FxHashSet::len)).collect();
         let none_ended = counted.iter().all(|c| c.get(kind).is_some_and(|then| then.is_subset(tasks)));
         let grows = counts.windows(2).all(|pair| pair[0] < pair[1]);
-        let new = tasks.len() - counts[0];
+        let new = tasks.len().saturating_sub(counts[0]);
         // It must have been many already: a program that starts up grows as well.
         if !none_ended || !grows || new < scene.config.leak_tasks || counts[0] < scene.config.leak_tasks * 10
         {

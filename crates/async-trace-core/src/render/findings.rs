@@ -36,7 +36,34 @@ pub fn findings(report: &Report, snapshot: &Snapshot, options: &FindingOptions, 
     let mut writer = Writer { paths: &paths, glyphs, page, line: Line::default(), canvas };
     writer.header(report, snapshot);
     for finding in &report.findings {
+        writer.canvas.end_line();
         writer.finding(finding);
+    }
+}
+
+/// Writes one of them. `snapshot` is the newest one that it was made from.
+pub fn finding(finding: &Finding, snapshot: &Snapshot, options: &FindingOptions, canvas: &mut impl Canvas) {
+    let glyphs: &'static Glyphs = if options.ascii { &ASCII } else { &UNICODE };
+    let page = Page { width: options.width, ellipsis: glyphs.ellipsis };
+    let paths = Paths::of(snapshot);
+    Writer { paths: &paths, glyphs, page, line: Line::default(), canvas }.finding(finding);
+}
+
+/// `ERROR`, `WARNING`.
+#[must_use]
+pub fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "ERROR",
+        Severity::Warning => "WARNING",
+    }
+}
+
+/// `proven`, `suspected`.
+#[must_use]
+pub fn certainty(certainty: Certainty) -> &'static str {
+    match certainty {
+        Certainty::Proven => "proven",
+        Certainty::Suspected => "suspected",
     }
 }
 
@@ -76,16 +103,8 @@ impl<C: Canvas> Writer<'_, C> {
     }
 
     fn finding(&mut self, f: &Finding) {
-        self.canvas.end_line();
-        let severity = match f.severity {
-            Severity::Error => "ERROR ",
-            Severity::Warning => "WARNING ",
-        };
-        self.line.put(Role::Alarm, severity).put(Role::Heading, &f.check);
-        self.line.say(match f.certainty {
-            Certainty::Proven => " (proven)",
-            Certainty::Suspected => " (suspected)",
-        });
+        self.line.put(Role::Alarm, severity(f.severity)).put(Role::Alarm, " ").put(Role::Heading, &f.check);
+        self.line.say(" (").say(certainty(f.certainty)).say(")");
         if let Some(n) = f.count {
             self.line.say(", ").say(&number(u64::from(n))).say(" times; the first:");
         }

@@ -25,7 +25,8 @@ pub(super) struct Style {
 }
 
 /// The line of a stack that tells its reader most: the innermost of the user's own, else the innermost.
-pub(super) fn telling(stack: &[Frame]) -> Option<&Frame> {
+#[must_use]
+pub fn telling(stack: &[Frame]) -> Option<&Frame> {
     stack.iter().rev().find(|f| f.origin == Origin::Own && f.line > 0).or_else(|| stack.last())
 }
 

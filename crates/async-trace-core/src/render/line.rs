@@ -55,6 +55,12 @@ impl Line {
         self.spans.clear();
     }
 
+    /// Writes it as it is, without an end, and forgets it.
+    pub(super) fn write(&mut self, canvas: &mut impl Canvas) {
+        self.pieces(0, self.text.len(), canvas);
+        self.clear();
+    }
+
     /// Writes it, broken at spaces so that every line fits beside its prefix, and forgets it.
     ///
     /// Lines after the first are indented by `hanging` further spaces. A word that is longer than a
@@ -153,7 +159,8 @@ pub(super) fn columns(text: &str) -> usize {
 }
 
 /// Leaves out the middle of a text that is too long; its end says more, so more of it stays.
-pub(super) fn shorten<'a>(text: &'a str, room: usize, ellipsis: &str) -> std::borrow::Cow<'a, str> {
+#[must_use]
+pub fn shorten<'a>(text: &'a str, room: usize, ellipsis: &str) -> std::borrow::Cow<'a, str> {
     let length = columns(text);
     if length <= room {
         return text.into();

@@ -15,6 +15,7 @@ mod glyphs;
 mod latency;
 mod line;
 mod mermaid;
+mod narrator;
 pub(crate) mod paths;
 mod ring;
 mod said;
@@ -29,14 +30,18 @@ mod words;
 
 pub use comparison::comparison;
 pub use dot::dot;
-pub use findings::{FindingOptions, findings};
+pub use findings::{FindingOptions, certainty, finding, findings, severity};
+pub use frames::telling;
 pub use latency::latency;
+pub use line::shorten;
 pub use mermaid::mermaid;
+pub use narrator::Narrator;
 pub use said::{Group, Piece, Ring, Said, Teller};
+pub use shape::WaitShape;
 pub use sites::sites;
 pub use table::Table;
 pub use tree::{Options, tree};
-pub(crate) use words::noun;
+pub use words::noun;
 
 use crate::snapshot::Id;
 

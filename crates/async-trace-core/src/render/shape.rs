@@ -39,8 +39,9 @@ enum Kin {
     Shared(u32),
 }
 
-#[derive(PartialEq, Eq, Hash)]
-struct WaitShape<'a> {
+/// A wait, as far as it makes a difference: those that are equal are told in one sentence.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct WaitShape<'a> {
     verb: Verb,
     trust: Trust,
     name: Option<&'a Text>,
@@ -49,7 +50,7 @@ struct WaitShape<'a> {
     target: TargetShape<'a>,
 }
 
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum TargetShape<'a> {
     Tasks(usize, u32, Option<bool>),
     Resource(Which<'a>),
@@ -62,7 +63,7 @@ enum TargetShape<'a> {
 }
 
 /// A resource, as far as it makes a difference.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Which<'a> {
     /// One that others take part in: this very one.
     This(Id),
@@ -165,7 +166,7 @@ fn kin(forest: &Forest, position: u32, of: &[ShapeId]) -> Vec<(Kin, u32)> {
     counted
 }
 
-fn wait_shape<'a>(index: &Index<'a>, wait: &'a WaitsFor) -> WaitShape<'a> {
+pub(super) fn wait_shape<'a>(index: &Index<'a>, wait: &'a WaitsFor) -> WaitShape<'a> {
     let target = match &wait.target {
         Target::Tasks { pending, done, any } => TargetShape::Tasks(pending.len(), *done, *any),
         Target::Resource { id } => TargetShape::Resource(which(index, *id)),

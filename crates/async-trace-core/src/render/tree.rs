@@ -19,8 +19,8 @@ mod rings;
 mod select;
 mod task;
 
-pub use header::command;
-pub use select::{named, selected};
+pub use header::{command, how};
+pub use select::{Pattern, named, selected};
 
 /// What to show, and how wide.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,18 +50,7 @@ pub fn tree(snapshot: &Snapshot, options: &Options, canvas: &mut impl Canvas) {
     let index = Index::of(snapshot);
     let paths = Paths::of(snapshot);
     let glyphs: &'static Glyphs = if options.ascii { &ASCII } else { &UNICODE };
-    let mut tree = Tree {
-        index: &index,
-        speaker: Speaker { index: &index, paths: &paths, glyphs },
-        page: Page { width: options.width, ellipsis: glyphs.ellipsis },
-        paths: &paths,
-        glyphs,
-        options,
-        counts: Counts::of(&index),
-        left: options.max.unwrap_or(usize::MAX),
-        hidden: 0,
-        line: Line::default(),
-    };
+    let mut tree = Tree::new(&index, &paths, glyphs, options);
     tree.header(canvas);
     if let Some(name) = &options.task {
         tree.details(canvas, &named(snapshot, name));
@@ -103,6 +92,27 @@ impl<'a> Tree<'a> {
             without_tail: false,
             source: self.options.source,
             locals: self.options.locals,
+        }
+    }
+
+    /// Of one snapshot, to be written in parts.
+    pub(super) fn new(
+        index: &'a Index<'a>,
+        paths: &'a Paths,
+        glyphs: &'static Glyphs,
+        options: &'a Options,
+    ) -> Self {
+        Self {
+            index,
+            speaker: Speaker { index, paths, glyphs },
+            page: Page { width: options.width, ellipsis: glyphs.ellipsis },
+            paths,
+            glyphs,
+            options,
+            counts: Counts::of(index),
+            left: options.max.unwrap_or(usize::MAX),
+            hidden: 0,
+            line: Line::default(),
         }
     }
 

@@ -14,7 +14,7 @@ mod file;
 mod resource;
 mod syscall;
 
-pub(crate) use resource::noun;
+pub use resource::noun;
 
 /// How many names a sentence lists before it counts the rest.
 const NAMES: usize = 3;

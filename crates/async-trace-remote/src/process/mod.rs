@@ -15,3 +15,9 @@ pub mod threads;
 
 pub(crate) use identity::field;
 pub use identity::{Identity, identity};
+
+/// The process that has started `pid`, or has taken it over.
+pub(crate) fn parent(pid: u32) -> Option<u32> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat::Stat::parse(&stat)?.parent)
+}

@@ -15,6 +15,7 @@ mod record;
 mod recorded;
 mod report;
 mod schema;
+mod top;
 
 use crate::args::Command;
 use crate::output::Output;
@@ -28,6 +29,7 @@ pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Outcome> {
         Command::Record(arguments) => record::run(arguments, output),
         Command::Report(arguments) => report::run(arguments, output),
         Command::Diff(arguments) => diff::run(arguments, output),
+        Command::Top(arguments) => top::run(arguments, output),
         Command::Ps(arguments) => ps::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
         Command::Demo(arguments) => demo::run(arguments, output),

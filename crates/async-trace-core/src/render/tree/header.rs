@@ -121,8 +121,9 @@ fn kind(type_name: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// How the snapshot was taken, and so how far it is of one moment.
-fn how(capture: &Capture) -> String {
+/// How the snapshot was taken, and so how far it is of one moment: `paused 1.2 ms`.
+#[must_use]
+pub fn how(capture: &Capture) -> String {
     let paused = milliseconds(capture.pause_us.unwrap_or(0));
     match (capture.source, capture.consistency) {
         (Source::Core, _) => "from a core file".into(),

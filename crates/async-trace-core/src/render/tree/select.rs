@@ -1,6 +1,7 @@
 //! Which tasks are asked for.
 
 use super::super::forest::pending;
+use crate::frame::Frame;
 use crate::index::Index;
 use crate::snapshot::{Id, Snapshot, Task};
 
@@ -41,14 +42,17 @@ pub(super) fn kept(index: &Index<'_>, pattern: &str) -> Vec<bool> {
 }
 
 /// A substring, or a pattern over the whole when it has `*` or `?`; in lower case it fits both cases.
-struct Pattern {
+#[derive(Clone, Debug)]
+pub struct Pattern {
     text: Vec<char>,
     whole: bool,
     any_case: bool,
 }
 
 impl Pattern {
-    fn new(text: &str) -> Self {
+    /// As it was typed.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
         Self {
             text: text.chars().collect(),
             whole: text.contains(['*', '?']),
@@ -56,11 +60,21 @@ impl Pattern {
         }
     }
 
-    fn fits(&self, task: &Task) -> bool {
-        self.is_in(&task.name) || task.chain.iter().any(|f| self.is_in(&f.function) || self.is_in(&f.file))
+    /// Whether it is in a task's name, or in the functions or files of its chain.
+    #[must_use]
+    pub fn fits(&self, task: &Task) -> bool {
+        self.is_in(&task.name) || self.fits_chain(&task.chain)
     }
 
-    fn is_in(&self, text: &str) -> bool {
+    /// Whether it is in the functions or files of a chain. Many tasks share one.
+    #[must_use]
+    pub fn fits_chain(&self, chain: &[Frame]) -> bool {
+        chain.iter().any(|f| self.is_in(&f.function) || self.is_in(&f.file))
+    }
+
+    /// Whether it is in this text.
+    #[must_use]
+    pub fn is_in(&self, text: &str) -> bool {
         let text: Vec<char> = if self.any_case {
             text.chars().flat_map(char::to_lowercase).collect()
         } else {

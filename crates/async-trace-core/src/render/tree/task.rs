@@ -7,7 +7,7 @@ use super::*;
 
 impl Tree<'_> {
     /// Tasks of one shape: the first stands for all.
-    pub(super) fn group(
+    pub(in super::super) fn group(
         &mut self,
         canvas: &mut impl Canvas,
         head: &str,

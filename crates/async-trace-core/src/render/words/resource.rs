@@ -19,45 +19,10 @@ impl Speaker<'_> {
         };
     }
 
-    /// How it stands, as far as its kind has a state and others than its waiters care.
-    pub(in super::super) fn state(&self, line: &mut Line, resource: &Resource) {
-        let state = &resource.state;
-        match resource.kind {
-            ResourceKind::Event => match state.set {
-                Some(true) => _ = line.say(", which is set"),
-                Some(false) => _ = line.say(", which is not set"),
-                None => {}
-            },
-            ResourceKind::Barrier => {
-                if let (Some(come), Some(parties)) = (state.size, state.capacity) {
-                    line.say(&format!(" ({come} of {parties} have come)"));
-                }
-            }
-            ResourceKind::Semaphore => match (state.size, state.capacity) {
-                (Some(free), Some(all)) if all > 0 => _ = line.say(&format!(" ({free} of {all} free)")),
-                (Some(free), _) => _ = line.say(&format!(" ({free} free)")),
-                _ => {}
-            },
-            ResourceKind::Pool => self.pool_state(line, resource),
-            ResourceKind::Executor => {
-                if let (Some(busy), Some(size)) = (state.busy, state.size)
-                    && size > 0
-                    && i64::from(busy) >= size
-                {
-                    line.say("; ").say(&all_busy(size));
-                }
-            }
-            _ => {}
-        }
-    }
-
     /// A resource by itself: how it stands, and who has it.
     pub(in super::super) fn description(&self, line: &mut Line, resource: &Resource) {
         self.resource(line, resource, None);
-        match resource.kind {
-            ResourceKind::Queue => _ = line.say(&queue(&resource.state, Verb::Join)),
-            _ => self.state(line, resource),
-        }
+        self.state(line, resource, None);
         if let Some(pool) = resource.within.and_then(|id| self.index.get_resource(id)) {
             line.say(", part of ");
             self.resource(line, pool, None);
@@ -117,18 +82,48 @@ impl Speaker<'_> {
             return;
         }
         self.resource(line, resource, wait.wait.name.as_deref());
-        match resource.kind {
-            ResourceKind::Queue => _ = line.say(&queue(state, wait.wait.verb)),
-            _ => self.state(line, resource),
-        }
+        self.state(line, resource, Some(wait.wait.verb));
         if wait.wait.verb == Verb::Wait && resource.kind == ResourceKind::Condition {
             return;
         }
         self.holders(line, resource, wait.by);
     }
 
+    /// How it stands: `, which is not set`, ` (2 of 3 free)`. `verb` is what the asking task does with it.
+    pub(in super::super) fn state(&self, line: &mut Line, resource: &Resource, verb: Option<Verb>) {
+        let state = &resource.state;
+        match resource.kind {
+            ResourceKind::Event => match state.set {
+                Some(true) => _ = line.say(", which is set"),
+                Some(false) => _ = line.say(", which is not set"),
+                None => {}
+            },
+            ResourceKind::Barrier => {
+                if let (Some(come), Some(parties)) = (state.size, state.capacity) {
+                    line.say(&format!(" ({come} of {parties} have come)"));
+                }
+            }
+            ResourceKind::Queue => _ = line.say(&queue(state, verb)),
+            ResourceKind::Semaphore => match (state.size, state.capacity) {
+                (Some(free), Some(all)) if all > 0 => _ = line.say(&format!(" ({free} of {all} free)")),
+                (Some(free), _) => _ = line.say(&format!(" ({free} free)")),
+                _ => {}
+            },
+            ResourceKind::Pool => self.pool_state(line, resource),
+            ResourceKind::Executor => {
+                if let (Some(busy), Some(size)) = (state.busy, state.size)
+                    && size > 0
+                    && i64::from(busy) >= size
+                {
+                    line.say("; ").say(&all_busy(size));
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// `, held by task pay-2 at bank.py:40 (transfer)`.
-    pub(super) fn holders(&self, line: &mut Line, resource: &Resource, asking: Option<Id>) {
+    pub(in super::super) fn holders(&self, line: &mut Line, resource: &Resource, asking: Option<Id>) {
         match &resource.holders[..] {
             [] => match (resource.kind, resource.state.locked) {
                 (_, Some(true)) => _ = line.say("; it is taken, by whom could not be seen"),
@@ -207,7 +202,7 @@ impl Speaker<'_> {
 }
 
 /// ` (empty, 2 getters)`, ` (100 of 100, 12 putters, no getter)`.
-fn queue(state: &ResourceState, verb: Verb) -> String {
+fn queue(state: &ResourceState, verb: Option<Verb>) -> String {
     let mut parts = Vec::new();
     match (state.size, state.capacity) {
         (Some(0), _) => parts.push("empty".to_owned()),
@@ -216,7 +211,7 @@ fn queue(state: &ResourceState, verb: Verb) -> String {
         (Some(n), _) => parts.push(amount(n.unsigned_abs(), "item")),
         _ => {}
     }
-    if let (Verb::Join, Some(n)) = (verb, state.unfinished) {
+    if let (Verb::Join, Some(n)) = (verb.unwrap_or(Verb::Join), state.unfinished) {
         parts.push(format!("{n} not finished"));
     }
     // Who could help is worth a word even when there is nobody.
@@ -226,13 +221,14 @@ fn queue(state: &ResourceState, verb: Verb) -> String {
         Some(n) => Some(amount(u64::from(n), noun)),
     };
     parts.extend(others(state.putters, "putter", false));
-    parts.extend(others(state.getters, "getter", verb != Verb::Get));
+    parts.extend(others(state.getters, "getter", verb != Some(Verb::Get)));
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
 /// A type as one would say it: `asyncio.locks.Lock` is a `Lock`, but `aiohttp.client.ClientSession`
 /// an `aiohttp ClientSession`.
-pub(crate) fn noun(type_name: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn noun(type_name: &str) -> Cow<'_, str> {
     match type_name {
         "_thread.lock" => return "threading.Lock".into(),
         "_thread.RLock" | "threading._RLock" => return "threading.RLock".into(),
