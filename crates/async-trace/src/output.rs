@@ -71,7 +71,8 @@ impl Output {
     pub(crate) fn progress(&mut self, words: &str) {
         let stderr = io::stderr();
         if stderr.is_terminal() {
-            let width = terminal_size::terminal_size_of(&stderr).map_or(80, |(width, _)| usize::from(width.0));
+            let width =
+                terminal_size::terminal_size_of(&stderr).map_or(80, |(width, _)| usize::from(width.0));
             let words = async_trace_core::text::escape(words);
             let words: String = words.chars().take(width.saturating_sub(1)).collect();
             // Without a stderr there is nobody to tell.

@@ -169,7 +169,9 @@ fn says_what_is_wrong_with_a_file() {
 #[test]
 fn few_bytes_make_no_large_things() {
     // A frame that claims a list of 2^60 texts, and one that unpacks to more than it says.
-    for content in [&b"\xff\xff\xff\xff\xff\xff\xff\xff\x0f"[..], b"\x00\x01\x7f\xff\xff\xff\xff\xff\xff\xff\xff\x0f"] {
+    for content in
+        [&b"\xff\xff\xff\xff\xff\xff\xff\xff\x0f"[..], b"\x00\x01\x7f\xff\xff\xff\xff\xff\xff\xff\xff\x0f"]
+    {
         for kind in [super::kind::WHOLE, super::kind::WHOLE | super::kind::PACKED] {
             let (_, mut bytes) = Encoder::new(&info());
             let length = (content.len() as u32).to_le_bytes();
@@ -198,7 +200,8 @@ fn what_only_grows_older_costs_nothing() {
     let (_, ends, seen) = record(&snapshots);
     let largest = ends.windows(2).skip(1).map(|w| w[1] - w[0]).max();
     assert!(largest < Some(40), "{largest:?}");
-    let crate::snapshot::Target::Timer { left_s } = seen[49].tasks[7].waits_for.as_ref().unwrap().target else {
+    let crate::snapshot::Target::Timer { left_s } = seen[49].tasks[7].waits_for.as_ref().unwrap().target
+    else {
         panic!()
     };
     assert!((left_s.unwrap() - 55.1).abs() < 0.03, "{left_s:?}");
@@ -206,7 +209,8 @@ fn what_only_grows_older_costs_nothing() {
 
 #[test]
 fn a_long_recording_stands_for_itself_again() {
-    let at = |s: u32| snapshot(&format!("process 1 at {s}\ntask t{s}\n  main app.py:{s}\n  waits sleep timer 1"));
+    let at =
+        |s: u32| snapshot(&format!("process 1 at {s}\ntask t{s}\n  main app.py:{s}\n  waits sleep timer 1"));
     let snapshots: Vec<Snapshot> = (1000..1200).map(at).collect();
     let (bytes, _, seen) = record(&snapshots);
     let kinds = |bytes: &[u8]| {

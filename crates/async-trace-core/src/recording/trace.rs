@@ -228,7 +228,8 @@ impl<W: Write> TraceWriter<W> {
         let ended: FxHashSet<Id> = gone.iter().map(|(_, id)| *id).collect();
         for (task, slice) in &changed {
             let Some(track) = self.tasks.get(&task.id).filter(|t| t.seen) else { continue };
-            let let_go = |id: &&Id| if track.slice.held { !slice.on.contains(id) } else { ended.contains(id) };
+            let let_go =
+                |id: &&Id| if track.slice.held { !slice.on.contains(id) } else { ended.contains(id) };
             let wakers = track.slice.on.iter().filter(let_go).take(ARROWS);
             woken.extend(wakers.filter_map(|id| Some((self.tasks.get(id)?.tid, track.tid))));
         }

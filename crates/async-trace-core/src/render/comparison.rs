@@ -88,7 +88,9 @@ impl<C: Canvas> Writer<'_, C> {
         }
         for (side, name) in [(&c.before, "before"), (&c.after, "after")] {
             if side.has_gaps {
-                self.line.put(Role::Alarm, name).say(": not all tasks could be read; some may count as new or gone");
+                self.line
+                    .put(Role::Alarm, name)
+                    .say(": not all tasks could be read; some may count as new or gone");
                 self.end("", 2);
             }
         }

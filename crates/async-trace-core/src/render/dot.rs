@@ -14,8 +14,13 @@ pub fn dot(snapshot: &Snapshot, canvas: &mut impl Canvas) {
         canvas.end_line();
     };
     line("digraph waits {");
-    line(&format!("  graph [label={}, labelloc=t, rankdir=LR, fontname=\"sans-serif\"];", quoted(&graph.title)));
-    line("  node [shape=box, style=\"rounded,filled\", fillcolor=\"#f4f4f0\", color=\"#555555\", fontname=\"sans-serif\", fontsize=11];");
+    line(&format!(
+        "  graph [label={}, labelloc=t, rankdir=LR, fontname=\"sans-serif\"];",
+        quoted(&graph.title)
+    ));
+    line(
+        "  node [shape=box, style=\"rounded,filled\", fillcolor=\"#f4f4f0\", color=\"#555555\", fontname=\"sans-serif\", fontsize=11];",
+    );
     line("  edge [color=\"#555555\", fontname=\"sans-serif\", fontsize=9];");
     for (n, node) in graph.nodes.iter().enumerate() {
         line(&format!("  n{n} [label={}{}];", label(node), look(node)));

@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn draws_what_was_seen() {
-        let bucket = |from_s, to_s, seconds| Bucket { from_s, to_s, seconds, samples: u64::from(seconds > 0.0) };
+        let bucket =
+            |from_s, to_s, seconds| Bucket { from_s, to_s, seconds, samples: u64::from(seconds > 0.0) };
         let seen = Latency {
             observed_s: 10.0,
             idle_s: 8.0,

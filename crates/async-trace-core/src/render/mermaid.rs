@@ -50,8 +50,13 @@ pub fn mermaid(snapshot: &Snapshot, canvas: &mut impl Canvas) {
     if graph.nodes.iter().any(|node| node.ring.is_some()) {
         line("  classDef ring stroke:#c00000,stroke-width:4px");
     }
-    let ring: Vec<String> =
-        graph.edges.iter().enumerate().filter(|(_, e)| e.ring.is_some()).map(|(n, _)| n.to_string()).collect();
+    let ring: Vec<String> = graph
+        .edges
+        .iter()
+        .enumerate()
+        .filter(|(_, e)| e.ring.is_some())
+        .map(|(n, _)| n.to_string())
+        .collect();
     if !ring.is_empty() {
         line(&format!("  linkStyle {} stroke:#c00000,stroke-width:4px", ring.join(",")));
     }

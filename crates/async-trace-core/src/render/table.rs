@@ -61,7 +61,8 @@ impl Table {
 
     fn is_number(&self, column: usize) -> bool {
         let cells = self.rows.iter().filter_map(|row| row.get(column));
-        let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b',' || b == b'-' || b == b'+');
+        let number =
+            |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b',' || b == b'-' || b == b'+');
         !self.rows.is_empty() && cells.into_iter().all(|(_, text)| number(text))
     }
 }

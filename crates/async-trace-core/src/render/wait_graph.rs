@@ -419,7 +419,9 @@ task idle
 
     #[test]
     fn a_hundred_thousand_tasks_are_few_nodes() {
-        let s = snapshot("lock a\ntask holder\n  f app.py:1\n  holds a\n  waits sleep timer 1\ntask t x100000\n  g app.py:2\n  waits acquire a");
+        let s = snapshot(
+            "lock a\ntask holder\n  f app.py:1\n  holds a\n  waits sleep timer 1\ntask t x100000\n  g app.py:2\n  waits acquire a",
+        );
         let mut text = String::new();
         dot(&s, &mut text);
         assert_eq!(text.matches("label=").count(), 1 + 3 + 2, "{text}");

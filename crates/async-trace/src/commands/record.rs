@@ -36,11 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(arguments: &RecordArguments, output: &mut Output) -> Result<Outcome> {
     let asked = Asked::new()?;
-    let options = Options {
-        pause: !arguments.no_pause,
-        pause_budget: arguments.pause_budget,
-        ..Options::default()
-    };
+    let options =
+        Options { pause: !arguments.no_pause, pause_budget: arguments.pause_budget, ..Options::default() };
     if let Some(pid) = arguments.pid {
         if pid == std::process::id() {
             return Err(Error::Own { pid });
@@ -62,8 +59,8 @@ pub(crate) fn run(arguments: &RecordArguments, output: &mut Output) -> Result<Ou
     })?;
     let path = path(arguments, command.pid());
     let recording = recording.map_or_else(|| Recording::new(arguments, &path), Ok);
-    let recorded =
-        recording.and_then(|recording| record_command(&mut command, recording, arguments, options, &asked, output));
+    let recorded = recording
+        .and_then(|recording| record_command(&mut command, recording, arguments, options, &asked, output));
     if recorded.is_err() && command.has_ended() {
         recorded?;
     } else if let Err(error) = recorded {
@@ -287,7 +284,11 @@ impl Recording {
         if self.missed > 0 {
             output.note(&format!(
                 "{} missed: the slowest took {}, and one was due every {}",
-                if self.missed == 1 { "1 sample was".into() } else { format!("{} samples were", number(self.missed)) },
+                if self.missed == 1 {
+                    "1 sample was".into()
+                } else {
+                    format!("{} samples were", number(self.missed))
+                },
                 seconds(self.slowest.as_secs_f64()),
                 seconds(self.interval.as_secs_f64()),
             ));

@@ -28,12 +28,7 @@ impl Title {
 }
 
 /// Draws a flame graph: one's own code warm, libraries pale, what is waited for blue.
-pub(crate) fn flamegraph(
-    stacks: &Stacks,
-    of: Counted,
-    title: &Title,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub(crate) fn flamegraph(stacks: &Stacks, of: Counted, title: &Title, out: &mut dyn Write) -> io::Result<()> {
     let what = match of {
         Counted::Waiting => "Where tasks wait, and for what",
         Counted::Busy => "What the event loops are busy with",
