@@ -9,6 +9,9 @@ use crate::snapshot::{Capture, Snapshot};
 use crate::text::Text;
 use std::borrow::Cow;
 
+/// A frame: its kind, its content, and where the next one begins.
+type Found<'a> = (u8, Cow<'a, [u8]>, usize);
+
 /// Reads a recording from its bytes: an iterator of samples, the oldest first. After the last,
 /// [`ending`](Self::ending) tells why it was the last.
 pub struct Reader<'a> {
@@ -82,8 +85,8 @@ impl<'a> Reader<'a> {
         Lasting { held: self.next(), reader: self }
     }
 
-    /// The next frame: its kind, its content, and where it ends. `None` where the bytes end before it does.
-    fn frame(&self) -> Result<Option<(u8, Cow<'a, [u8]>, usize)>, Wrong> {
+    /// The next frame. `None` where the bytes end before it does.
+    fn frame(&self) -> Result<Option<Found<'a>>, Wrong> {
         let rest = &self.bytes[self.at..];
         let Some((head, rest)) = rest.split_first_chunk::<FRAME>() else { return Ok(None) };
         let [a, b, c, d, kind, sum @ ..] = *head;
