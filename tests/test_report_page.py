@@ -4,6 +4,7 @@ ASYNC_TRACE_PICTURES names a directory that keeps screenshots, to be looked at.
 """
 
 import json
+import json
 import os
 
 import pytest
@@ -145,7 +146,7 @@ def test_links_lead_from_the_finding_to_the_task_and_its_lock(open_page):
 
 def test_a_node_of_the_graph_is_a_link(open_page):
     page = open_page("deadlock_two_locks")
-    page.js("document.querySelector('#graph a.node[aria-label*=bob-pays-alice]').focus()")
+    page.js("document.querySelector('#graph a.node[aria-label^=\"task bob-pays-alice\"]').focus()")
     page.press("Enter")
     assert "bob-pays-alice" in page.text(".row.active .title")
 
@@ -287,6 +288,31 @@ def contrast(ground, ink):
 
     low, high = sorted((light(ground), light(ink)))
     return (high + 0.05) / (low + 0.05)
+
+
+def test_a_timeline_can_be_walked_through(browser, page_of, directory):
+    # Made up: its numbers are given to the page as those of a recording are.
+    times = [i / 10 for i in range(200)]
+    timeline = {
+        "times_s": times,
+        "tasks": [50 + i for i in range(200)],
+        "ready": [i % 7 for i in range(200)],
+        "busy": [0.2 + 0.7 * (60 < i < 90) for i in range(200)],
+        "lag_s": [0.4 * (60 < i < 90) for i in range(200)],
+        "sites": [{"function": "subscribe", "file": "app.py", "line": 16, "counts": list(range(200))}],
+    }
+    page = directory / "timeline.html"
+    raw = page_of("idle_server").read_text()
+    page.write_text(raw.replace('"tables":{', f'"timeline":{json.dumps(timeline)},"tables":{{', 1))
+    browser.open(page)
+    assert browser.count("#timeline figure") == 5
+    assert browser.text("#timeline .readout").startswith("at 19.90 s: tasks 249, callbacks ready 3, loop busy 20 %")
+    browser.js("document.querySelector('#timeline .charts').focus()")
+    browser.press("Home", "ArrowRight")
+    assert browser.text("#timeline .readout").startswith("at 0.10 s: tasks 51")
+    browser.js("document.querySelector('#timeline').scrollIntoView()")
+    picture(browser, "timeline")
+    assert browser.complaints() == []
 
 
 def test_on_paper_nothing_is_hidden(open_page):

@@ -360,7 +360,7 @@ task report x3
         assert_eq!(text(&teller.title(&[2, 3, 4])), "3 tasks: report-1, report-2, report-3");
         assert_eq!(text(&teller.rings()[0].headline), "DEADLOCK: 2 tasks wait for each other");
         assert_eq!(teller.rings()[0].members.len(), 4);
-        insta::assert_snapshot!(text(&teller.resource(&s.resources[0])), @"");
+        insta::assert_snapshot!(text(&teller.resource(&s.resources[0])), @"Lock a, held by task alice at bank.py:40 (transfer)");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 // The wait graph as a picture. Forms and words say what colours say.
 
-/** @param {CanvasRenderingContext2D} pen @param {string} text @param {number} room */
-function shorten(pen, text, room) {
+/** @param {CanvasRenderingContext2D} pen @param {string} text @param {number} room @param {boolean} several names */
+function shorten(pen, text, room, several) {
   if (pen.measureText(text).width <= room) return text;
   // Of several names, as many as there is room for.
-  const names = text.split(", ");
+  const names = several ? text.split(", ") : [];
   for (let n = names.length - 1; n > 0; n--) {
     const some = `${names.slice(0, n).join(", ")}, …`;
     if (pen.measureText(some).width <= room) return some;
@@ -97,7 +97,8 @@ class GraphView {
   }
 
   draw() {
-    const width = Math.floor(this.picture.clientWidth);
+    const { paddingLeft, paddingRight } = getComputedStyle(this.picture);
+    const width = Math.floor(this.picture.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight));
     if (width === 0 || width === this.width) return;
     this.width = width;
     const { nodes, edges } = data.graph;
@@ -105,8 +106,10 @@ class GraphView {
     const plan = layout(nodes.length, edges, rings, width - 8);
     const pen = /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
     const label = data.rings.length ? `Wait graph. ${data.rings.map((/** @type {any} */ r) => saidText(r.headline)).join(". ")}` : "Wait graph";
-    const [w, h] = [plan.width + 8, plan.height + 8];
-    const picture = svg("svg", { width: w, height: h, viewBox: `-4 -4 ${w} ${h}`, role: "group", "aria-label": label },
+    // Lines may go around the nodes where there is room beside them.
+    const [w, h] = [Math.max(plan.width + 8, width), plan.height + 8];
+    const beside = Math.floor((w - plan.width) / 2);
+    const picture = svg("svg", { width: w, height: h, viewBox: `${-beside} -4 ${w} ${h}`, role: "group", "aria-label": label },
       svg("defs", {}, this.marker("arrow"), this.marker("ring-arrow")));
     const reverse = new Set(edges.map((/** @type {any} */ edge) => `${edge.to} ${edge.from}`));
     const labels = svg("g", { class: "labels" });
@@ -115,7 +118,7 @@ class GraphView {
     for (const { x, y } of plan.rings) taken.push({ x: x - 58, y: y - 10, w: 116, h: 20 });
     // Rings last: they lie on top, but their words have the first choice.
     const paths = [...edges].sort((a, b) => Number(b.ring !== undefined) - Number(a.ring !== undefined)).map((edge) => {
-      const route = this.route(edge, plan, reverse.has(`${edge.from} ${edge.to}`));
+      const route = this.route(edge, plan, beside, reverse.has(`${edge.from} ${edge.to}`));
       this.label(edge, route, taken, labels);
       return this.edge(edge, route);
     });
@@ -138,10 +141,10 @@ class GraphView {
 
   /**
    * The way of an edge: straight, or bent around what would be in its way.
-   * @param {any} edge @param {Layout} plan @param {boolean} both whether one leads back too
+   * @param {any} edge @param {Layout} plan @param {number} beside the room beside it @param {boolean} both whether one leads back too
    * @returns {Route}
    */
-  route(edge, plan, both) {
+  route(edge, plan, beside, both) {
     const { [edge.from]: from, [edge.to]: to } = plan.boxes;
     const others = plan.boxes.filter((_, node) => node !== edge.from && node !== edge.to);
     const bends = both ? [26] : [0, 30, -30, 60, -60, 100, -100, 150, -150, 210, -210];
@@ -152,7 +155,7 @@ class GraphView {
       let cost = Math.abs(bend) / 1000;
       for (let i = 1; i < 24; i++) {
         const [x, y] = pointOn(route, i / 24);
-        if (x < 0 || y < 0 || x > plan.width || y > plan.height) cost += 1;
+        if (x < -beside || y < 0 || x > plan.width + beside || y > plan.height) cost += 1;
         if (others.some((box) => inside(box, x, y, 5))) cost += 1;
       }
       if (cost < least) [best, least] = [route, cost];
@@ -189,14 +192,14 @@ class GraphView {
   /** @param {any} node @param {number} at @param {Box} box @param {CanvasRenderingContext2D} pen */
   node(node, at, { x, y, w, h }, pen) {
     const inRing = data.rings.some((/** @type {any} */ ring) => ring.nodes.includes(at));
-    const room = w - 26;
+    const room = w - (node.kind === "resource" ? 34 : 26);
     const fits = (/** @type {string} */ text) => {
       pen.font = "11px ui-monospace, monospace";
       return pen.measureText(text).width <= room;
     };
     const line = (/** @type {string} */ text, /** @type {string} */ name, /** @type {string} */ font, /** @type {number} */ dy) => {
       pen.font = font;
-      return svg("text", { class: name, x: x + w / 2, y: y + dy, "text-anchor": "middle" }, shorten(pen, text, room));
+      return svg("text", { class: name, x: x + w / 2, y: y + dy, "text-anchor": "middle" }, shorten(pen, text, room, name === "name" && node.kind === "task"));
     };
     const out = data.graph.edges.filter((/** @type {any} */ edge) => edge.from === at);
     const words = out.map((/** @type {any} */ edge) => `${edge.words} ${data.graph.nodes[edge.to].what} ${data.graph.nodes[edge.to].name}`);
@@ -204,7 +207,7 @@ class GraphView {
     return svg("a", { href: `#${node.link}`, class: `node ${node.kind}${inRing ? " in-ring" : ""}${node.found ? " found" : ""}`, "aria-label": full },
       svg("title", {}, full),
       this.shape(node.kind, x, y, w, h),
-      line(node.what, "what", "11px system-ui, sans-serif", 17),
+      line(node.what, "what", "600 11px system-ui, sans-serif", 17),
       line(node.name, "name", "600 14px system-ui, sans-serif", 36),
       line(fits(node.place) ? node.place : node.brief, "where", "11px ui-monospace, monospace", 54));
   }

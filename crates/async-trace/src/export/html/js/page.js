@@ -11,7 +11,7 @@ function header() {
       time && "; read ", time && el("time", { datetime: time.toISOString() }, `${time.toLocaleString()} (${time.toISOString().slice(0, 19).replace("T", " ")} UTC)`)),
     problems > 0 && el("div", { class: "problems", role: "note" },
       el("h2", {}, el("span", { "aria-hidden": "true" }, "▲ "), head.problems.length ? "What could not be read" : "Not of one moment"),
-      !head.consistent && el("p", {}, "The process ran on while it was read: what changes quickly may not fit together."),
+      !head.consistent && !head.problems.length && el("p", {}, "The process ran on while it was read: what changes quickly may not fit together."),
       head.problems.length > 0 && el("ul", {}, ...head.problems.map((/** @type {number} */ said) => el("li", {}, say(said))))));
 }
 
