@@ -142,6 +142,13 @@ impl<'f> Assembly<'_, '_, 'f> {
         Some(when? - self.now?).filter(|left| left.is_finite())
     }
 
+    /// For how long the target has been running, at most. (`starttime` counts hundredths of a second since the
+    /// boot, which the monotonic clock counts from, too.)
+    fn age_s(&self) -> Option<f64> {
+        let started_s = self.facts.identity.starttime as f64 / 100.0;
+        (self.facts.source == Source::Live).then(|| self.now.map(|now| now - started_s + 0.1))?
+    }
+
     fn in_selector(&self, tid: u32) -> bool {
         self.os_thread(tid)
             .and_then(|thread| thread.syscall.as_ref())
@@ -169,7 +176,11 @@ impl<'f> Assembly<'_, '_, 'f> {
                 timers: found.timers,
                 next_timer_s: self.left(found.next_timer),
                 turn_s: match state(found) {
-                    LoopState::Busy => self.left(found.turn_started).map(|s| (-s).max(0.0)),
+                    LoopState::Busy => self
+                        .left(found.turn_started)
+                        .map(|s| (-s).max(0.0))
+                        // A float that was freed and used again says anything.
+                        .filter(|turn_s| self.age_s().is_none_or(|age_s| *turn_s <= age_s)),
                     _ => None,
                 },
                 watched_fds: found.watched_fds,
