@@ -427,6 +427,22 @@ def test_ten_thousand_tasks_are_small_and_quick(browser, crowd):
     assert browser.complaints() == []
 
 
+@pytest.mark.parametrize("width", [1280, 360])
+def test_a_link_to_one_of_ten_thousand_opens_it(browser, crowd, width):
+    browser.open(crowd, anchor="#t9000", width=width)
+    assert browser.js("document.querySelector('.row.active').id") == "row-t9000"
+    assert browser.count(".row.active .stack") == 1
+    seen = """(() => { const [r, b] = [".row.active", "#task-tree"].map(s => document.querySelector(s).getBoundingClientRect());
+        return r.top >= Math.max(0, b.top) - 1 && r.top < Math.min(innerHeight, b.bottom) - 40; })()"""
+    assert browser.js(seen)
+    # Also when the screen is turned.
+    browser.send("Emulation.setDeviceMetricsOverride", width=740, height=600, deviceScaleFactor=1, mobile=False)
+    browser.settle()
+    browser.js("document.querySelector('#task-tree').focus()")
+    assert browser.js(seen)
+    assert browser.complaints() == []
+
+
 def test_a_chain_of_ten_thousand_locks_is_drawn_in_part(browser, some_interpreter, directory):
     with parked(some_interpreter, directory, "lockchain") as program:
         page = report(program.pid, directory / "lockchain.html", looking="0s")

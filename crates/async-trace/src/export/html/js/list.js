@@ -49,11 +49,16 @@ class VirtualList {
 
   /** Draws all rows anew, as after a change of the width. */
   refresh() {
-    if (this.box.clientWidth !== this.width) {
-      this.width = this.box.clientWidth;
-      this.heights.fill(0);
-      this.place();
-    }
+    const { clientWidth } = this.box;
+    if (clientWidth === this.width) return this.draw();
+    const first = this.width === 0;
+    this.width = clientWidth;
+    // What was drawn before the first measure was drawn at this width already.
+    if (first && this.shown.size) return this.draw();
+    const anchor = this.at(this.box.scrollTop);
+    this.heights.fill(0);
+    this.place();
+    if (this.box.scrollTop > 0) this.box.scrollTop = this.tops[anchor];
     this.draw();
   }
 
