@@ -3,7 +3,9 @@
 
 mod recording;
 
-pub use recording::{Counted, DiffArguments, RecordArguments, ReportArguments, ReportFormat};
+pub use recording::{
+    Counted, DiffArguments, RecordArguments, ReplayArguments, ReportArguments, ReportFormat,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -82,6 +84,8 @@ pub enum Command {
     /// Record what all tasks do over time, into a file
     #[command(after_help = recording::RECORD_EXAMPLES)]
     Record(RecordArguments),
+    /// Watch a recording as if it happened now
+    Replay(ReplayArguments),
     /// Make something to look at: a page for the browser, a flame graph, a trace, a histogram, …
     #[command(after_help = recording::REPORT_EXAMPLES)]
     Report(ReportArguments),

@@ -149,3 +149,26 @@ fn rate(text: &str) -> Result<f64, String> {
         _ => Err("a rate is a number from 0.01 to 1000".into()),
     }
 }
+
+/// Options of `replay`.
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArguments {
+    /// A recording (`async-trace record`)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// How often to show the next sample, such as 500ms or 5s
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = super::interval)]
+    pub interval: Duration,
+    /// How much faster than it happened
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, value_parser = speed)]
+    pub speed: f64,
+    /// Leave the mouse to the terminal
+    #[arg(long)]
+    pub no_mouse: bool,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let wrong = || "a factor is a number above 0: 10, 0.5".to_owned();
+    let speed: f64 = text.parse().map_err(|_| wrong())?;
+    if speed.is_finite() && speed > 0.0 { Ok(speed) } else { Err(wrong()) }
+}

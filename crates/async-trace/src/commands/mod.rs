@@ -13,6 +13,7 @@ mod page;
 mod ps;
 mod record;
 mod recorded;
+mod replay;
 mod report;
 mod schema;
 mod top;
@@ -27,6 +28,7 @@ pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Outcome> {
         Command::Image(arguments) => image::run(arguments, output),
         Command::Check(arguments) => check::run(arguments, output),
         Command::Record(arguments) => record::run(arguments, output),
+        Command::Replay(arguments) => replay::run(arguments, output),
         Command::Report(arguments) => report::run(arguments, output),
         Command::Diff(arguments) => diff::run(arguments, output),
         Command::Top(arguments) => top::run(arguments, output),
