@@ -26,10 +26,12 @@ pub(crate) use theme::Theme;
 use crate::{Error, Result};
 use app::{Action, App, Jump, Notice, Request};
 use looks::{Seen, watch};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::crossterm::event::{self, MouseButton, MouseEventKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -40,6 +42,9 @@ use std::time::Duration;
 const SEARCH: Duration = Duration::from_secs(5);
 /// How long a thread that waits for keys sleeps before it asks whether all is over.
 const TURN: Duration = Duration::from_millis(100);
+
+/// For how many tenths of a turn that thread is waited for in the end: one that a terminal holds does not keep us.
+const PATIENCE: u32 = 50;
 
 /// What to look at.
 pub(crate) struct Sources {
@@ -128,7 +133,13 @@ impl View<'_> {
         self.stop.store(true, Ordering::Relaxed);
         handle.close();
         // Both end by themselves now; and none may read a key that is meant for the shell.
-        let _ = (listener.join(), reader.join());
+        let _ = listener.join();
+        for _ in 0..PATIENCE {
+            if reader.is_finished() {
+                break;
+            }
+            thread::sleep(TURN / 10);
+        }
         drop(screen);
         outcome
     }
@@ -193,8 +204,14 @@ impl View<'_> {
     fn read_keys(&self) -> thread::JoinHandle<()> {
         let (to, stop) = (self.to.clone(), self.stop.clone());
         thread::spawn(move || {
+            let is_terminal = io::stdin().is_terminal();
             while !stop.load(Ordering::Relaxed) {
-                let event = match event::poll(TURN) {
+                // crossterm would read the end of a terminal that is gone for ever, and never return.
+                if is_terminal && is_hung_up(TURN) {
+                    let _ = to.send(Event::Lost);
+                    return;
+                }
+                let event = match event::poll(if is_terminal { Duration::ZERO } else { TURN }) {
                     Ok(false) => continue,
                     Ok(true) => event::read().map(Event::Input),
                     Err(error) => Err(error),
@@ -248,6 +265,15 @@ impl View<'_> {
         }
         Ok(Request::Nothing)
     }
+}
+
+/// Waits for keys, at most so long. Whether the terminal is gone, so that none will come any more.
+fn is_hung_up(time: Duration) -> bool {
+    let stdin = io::stdin();
+    let mut keys = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    poll(&mut keys, time).is_ok() && keys[0].revents().is_some_and(|seen| seen.intersects(gone))
 }
 
 fn save(app: &App) -> Notice {
