@@ -314,3 +314,15 @@ def test_wait_graph_as_dot(some_interpreter, tmp_path):
         "task alice-pays-bob", "Lock account.lock", "task bob-pays-alice", "Lock account.lock"
     ]  # fmt: skip
     assert mermaid.count("==>") == 4 and "flowchart LR" in mermaid
+
+
+def test_a_page_about_a_recording_shows_what_was_before(recording, tmp_path):
+    name, path = recording
+    page = tmp_path / "report.html"
+    result = tool.run("report", path, "-o", page)
+    assert result.returncode == 0, result.stderr
+    found = "1 finding" if name in ("deadlock_two_locks", "blocked_loop_sleep") else "task"
+    assert result.stderr.startswith(f"{page}: ") and found in result.stderr, result.stderr
+    data = json.loads(re.search(r'<script[^>]*application/json[^>]*>(.*?)</script>', page.read_text(), re.S).group(1))
+    times = data["timeline"]["times_s"]
+    assert len(times) >= 10 and times == sorted(times) and 1 < times[-1] - times[0] < 3

@@ -476,7 +476,7 @@ def test_what_is_no_snapshot_is_refused_with_a_hint(directory):
     other.write_text('{"hello": 1}\n')
     result = tool.run("report", other, "-o", directory / "never.html")
     assert result.returncode == 2
-    assert "[no-snapshot]" in result.stderr and "dump PID --json" in result.stderr
+    assert "[not-a-snapshot]" in result.stderr and "dump PID --json" in result.stderr
     assert not (directory / "never.html").exists()
     result = tool.run("report", 4194999, "-o", directory / "never.html")
     assert result.returncode == 2 and "[no-such-process]" in result.stderr

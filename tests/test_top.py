@@ -215,3 +215,40 @@ def test_what_cannot_be_read_is_said_before_the_screen_is_taken(some_interpreter
         top(term, 4194303)
         term.wait_for("error: there is no process 4194303 [no-such-process]", "hint:")
         assert_restored(term, code=2)
+
+
+def test_a_recording_is_replayed(some_interpreter, tmp_path):
+    path = tmp_path / "bank.recording"
+    with start("deadlock_two_locks", some_interpreter, "asyncio") as program:
+        assert tool.run("record", program.pid, "-d", "2s", "-o", path, *tool.UNHURRIED).returncode == 0
+    with terminal.Terminal() as term:
+        term.command("stty -a > before; echo what stood here is $((40 + 2))")
+        term.wait_for("what stood here is 42")
+        term.command(tool.binary(), "replay", path, "--interval", "200ms")
+        term.wait_for("deadlock (proven)", "4 tasks in 3 groups")
+        term.wait_for("the recording ends here")
+        term.keys("q")
+        assert_restored(term)
+
+
+def test_ends_when_its_terminal_is_gone(some_interpreter):
+    with start("idle_server", some_interpreter, "asyncio") as program:
+        with terminal.Terminal() as term:
+            top(term, program.pid)
+            term.wait_for("tasks in")
+            (viewer,) = tops(program.pid)
+        target.wait_until(lambda: tops(program.pid) == [], "it has ended")
+        assert viewer
+
+
+def tops(pid):
+    """The processes that watch this one."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[1:3] == [b"top", str(pid).encode()]:
+            found.append(int(path.parent.name))
+    return found
