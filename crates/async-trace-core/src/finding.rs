@@ -3,7 +3,7 @@
 //! Plain data, part of the published JSON contract like [`crate::snapshot`].
 
 use crate::frame::Frame;
-use crate::snapshot::{Id, SCHEMA};
+use crate::snapshot::{Id, Problem, SCHEMA};
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct Report {
     pub interval_s: f64,
     /// What is wrong, the worst first. Empty: nothing was found.
     pub findings: Vec<Finding>,
+    /// What could not be read of the newest snapshot, and so was not looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
 }
 
 impl Report {
@@ -34,6 +37,7 @@ impl Report {
             snapshots: snapshots.len() as u32,
             interval_s: (time(snapshots.last()) - time(snapshots.first())).max(0.0),
             findings,
+            problems: snapshots.last().map_or_else(Vec::new, |s| s.problems.clone()),
         }
     }
 }

@@ -86,6 +86,12 @@ impl<C: Canvas> Writer<'_, C> {
         self.end("", 2);
         self.amount(report);
         self.end("", 2);
+        if crate::diff::has_gaps(snapshot) {
+            self.line.put(Role::Alarm, "not all tasks could be read: ");
+            self.line
+                .say("what is wrong with the others is not known; try again, or with `--pause-budget 1s`");
+            self.end("", 2);
+        }
     }
 
     /// `1 finding in 6 looks in 2.0 s`.
@@ -302,6 +308,17 @@ task report x2
         insta::assert_snapshot!(shown("task a\n  main app.py:3\n  waits sleep timer 3", 80), @"
         process 4711: python3 app.py
         nothing wrong was found in one look
+        ");
+    }
+
+    #[test]
+    fn what_was_not_read_is_not_called_healthy() {
+        let text = "problem task_unreadable 3000 \"a task could not be read\"\ntask a\n  main app.py:3\n  waits sleep timer 3";
+        insta::assert_snapshot!(shown(text, 80), @"
+        process 4711: python3 app.py
+        nothing wrong was found in one look
+        not all tasks could be read: what is wrong with the others is not known; try
+          again, or with `--pause-budget 1s`
         ");
     }
 
