@@ -20,7 +20,7 @@ import pytest
 _LOOK = 0.6
 # The report is begun so many seconds before another plugin ends the test, or the process: a large program on a
 # busy machine takes a while to look through.
-_LEAD = 2.0
+_LEAD = 3.0
 
 _WIDTH = 80
 
@@ -137,25 +137,21 @@ class _Watch:
     def _run(self) -> None:
         if self._over.wait(max(self._seconds, 0.0)):
             return
-        text = _report(self._test, self._seconds, self._look)
-        if text is not None and not self._over.is_set():
-            self._plugin.show(self._test, text)
+        from . import _core
 
-
-def _report(test: str, seconds: float, look: float) -> str | None:
-    """What is wrong and what every task does; None where no event loop is."""
-    from . import _core
-
-    try:
-        _, found = _core.check(look, _WIDTH)
-        dump = _core.dump_text(False, False, _WIDTH)
-    except RuntimeError:
-        # Without asyncio in the process there is nothing to say.
-        return None
-    if " 0 tasks" in dump.partition("\n\n")[0]:
-        return None
-    title = f" async-trace: {test} has been running for {seconds:.1f} s "
-    return "\n".join([title.center(_WIDTH, "="), found.rstrip("\n"), "", dump.rstrip("\n"), "=" * _WIDTH])
+        try:
+            # The tasks as they are now, in a moment; what is wrong with them takes a while.
+            dump = _core.dump_text(False, False, _WIDTH).rstrip("\n")
+            if self._over.is_set() or " 0 tasks" in dump.partition("\n\n")[0]:
+                return
+            _, found = _core.check(self._look, _WIDTH)
+        except RuntimeError:
+            # Without asyncio in the process there is nothing to say.
+            return
+        # What was found when the test was over already is not about the test.
+        parts = [dump] if self._over.is_set() else [found.rstrip("\n"), "", dump]
+        title = f" async-trace: {self._test} has been running for {self._seconds:.1f} s "
+        self._plugin.show(self._test, "\n".join([title.center(_WIDTH, "="), *parts, "=" * _WIDTH]))
 
 
 def _number(value: Any) -> float | None:

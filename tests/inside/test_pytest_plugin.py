@@ -8,6 +8,7 @@ from conftest import clean_environment
 
 TESTS = '''
 import asyncio
+import os
 import time
 
 import async_trace
@@ -24,7 +25,7 @@ async def two_transfers():
     a, b = asyncio.Lock(), asyncio.Lock()
     both = asyncio.gather(transfer(a, b), transfer(b, a))
     try:
-        await asyncio.wait_for(both, 6)
+        await asyncio.wait_for(both, float(os.environ["WAIT"]))
     except asyncio.TimeoutError:
         pass
 
@@ -52,7 +53,7 @@ def test_is_off():
 
 @pytest.fixture
 def run_pytest(package, libraries, tmp_path):
-    def run(*arguments):
+    def run(*arguments, wait=4):
         # The package itself switches tracing on when it is imported.
         (tmp_path / "test_bank.py").write_text(TESTS.replace("import async_trace\n", "import async_trace.debug\n"))
         return subprocess.run(
@@ -62,23 +63,24 @@ def run_pytest(package, libraries, tmp_path):
             encoding="utf-8",
             cwd=tmp_path,
             timeout=120,
-            env=clean_environment(package),
+            env=clean_environment(package, WAIT=str(wait)),
         )
 
     return run
 
 
 def test_reports_before_pytest_timeout_ends_the_test(run_pytest):
-    done = run_pytest("--timeout", "5", "test_bank.py::test_deadlock")
+    done = run_pytest("--timeout", "8", "test_bank.py::test_deadlock", wait=12)
     assert done.returncode == 1, done.stdout + done.stderr
     said = done.stderr
-    assert "= async-trace: test_bank.py::test_deadlock has been running for 3.0 s =" in said
+    assert "= async-trace: test_bank.py::test_deadlock has been running for 5.0 s =" in said
     assert "ERROR deadlock (proven)" in said
-    assert re.search(r"transfer +test_bank.py:11", said), said
+    assert re.search(r"transfer +test_bank.py:12", said), said
     assert "thread async-trace" not in said
-    assert max(map(len, said.splitlines())) <= 80
+    report = said[: said.rindex("=" * 80)]
+    assert max(map(len, report.splitlines())) <= 80
     # By either way, the test is ended by pytest-timeout, after the report.
-    assert "Timeout (>5.0s) from pytest-timeout" in done.stdout
+    assert "Timeout (>8.0s) from pytest-timeout" in done.stdout
 
 
 def test_reports_on_its_own_and_leaves_the_test_alone(run_pytest):
