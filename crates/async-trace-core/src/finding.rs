@@ -3,7 +3,7 @@
 //! Plain data, part of the published JSON contract like [`crate::snapshot`].
 
 use crate::frame::Frame;
-use crate::snapshot::{Id, Problem, SCHEMA};
+use crate::snapshot::{Id, Problem, SCHEMA, Task};
 use crate::text::Text;
 use serde::{Deserialize, Serialize};
 
@@ -208,6 +208,18 @@ pub struct TaskRef {
     /// Its own coroutine: the outermost function of its chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coroutine: Option<Text>,
+}
+
+impl TaskRef {
+    /// Names a task.
+    #[must_use]
+    pub fn of(task: &Task) -> Self {
+        Self {
+            id: task.id,
+            name: task.name.clone(),
+            coroutine: task.chain.first().map(|f| f.function.clone()),
+        }
+    }
 }
 
 /// A thread that a finding speaks of.

@@ -30,6 +30,14 @@ pub struct Frame {
     pub locals: Vec<Local>,
 }
 
+impl Frame {
+    /// A frame of which nothing more is known.
+    #[must_use]
+    pub fn new(function: Text, file: Text, line: u32, kind: FrameKind, origin: Origin) -> Self {
+        Self { function, file, line, kind, origin, columns: None, source: None, locals: Vec::new() }
+    }
+}
+
 /// A local variable as it was found: a bounded description, never the result of running `repr()`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

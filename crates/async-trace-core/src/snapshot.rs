@@ -88,6 +88,13 @@ pub struct Snapshot {
     pub problems: Vec<Problem>,
 }
 
+impl Snapshot {
+    /// Its tasks that are not done.
+    pub fn alive(&self) -> impl Iterator<Item = &Task> {
+        self.tasks.iter().filter(|task| task.state != TaskState::Done)
+    }
+}
+
 /// Which process was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -750,7 +757,8 @@ pub enum CreationSource {
     CoroutineOrigin,
     /// async-trace's own hook in the target.
     Hook,
-    /// Nobody: it is the only line of the program's text that calls the function and does not await it.
+    /// Nobody: it is the only line that calls the function and does not await it, in the files of the program that
+    /// tasks and threads run, and its own.
     SourceText,
 }
 

@@ -4,7 +4,7 @@
 //! one moment, without a pause.
 
 use async_trace_core::Snapshot;
-use async_trace_core::checks::{self, Config};
+use async_trace_core::checks::{self, Config, LOOKS};
 use async_trace_core::finding::Report;
 use async_trace_core::render::{self, Canvas, FindingOptions, Role};
 use async_trace_remote::{Options, capture};
@@ -12,10 +12,6 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use std::thread;
 use std::time::Duration;
-
-/// When to look, as shares of the time: not at equal distances, so that what returns with a period of
-/// its own is not taken for something that never went away.
-const LOOKS: [f64; 6] = [0.0, 0.13, 0.31, 0.54, 0.79, 1.0];
 
 /// The name of threads of this package.
 const OWN_THREAD: &str = "async-trace";

@@ -2,7 +2,7 @@
 
 use super::words::{self, seconds};
 use super::{Check, Findings, Scene, finding};
-use crate::finding::{Consequence, Evidence, Finding, Role, Severity};
+use crate::finding::{Consequence, Evidence, Finding, Role, Severity, TaskRef};
 use crate::frame::{Frame, FrameKind, Origin};
 use crate::snapshot::{EventLoop, FileKind, LoopState, ResourceKind, Syscall, Target, Thread, ThreadState};
 
@@ -115,12 +115,12 @@ impl<'a, 's> Blocked<'a, 's> {
         }
         let mut at = Evidence::new(Role::Blocked, format!("blocks the loop's thread {}", kind.doing)).at(own);
         at.thread = Some(words::thread_ref(thread));
-        at.task = task.map(words::task_ref);
+        at.task = task.map(TaskRef::of);
         at.age_s = (self.since_s > 0.0).then_some(self.since_s);
         let mut found = finding(CHECK.slug, Severity::Error, summary).evidence([at]);
         if let Some(caller) = caller {
             let mut line = Evidence::new(Role::Caller, "the async function that called it").at(Some(caller));
-            line.task = task.map(words::task_ref);
+            line.task = task.map(TaskRef::of);
             found.evidence.push(line);
         }
         found.evidence.extend(self.holder_lines());
@@ -151,7 +151,7 @@ impl<'a, 's> Blocked<'a, 's> {
         });
         let (count, mut tasks) = on_it.fold((0, Vec::new()), |(n, mut tasks), task| {
             if tasks.len() < 5 {
-                tasks.push(words::task_ref(task));
+                tasks.push(TaskRef::of(task));
             }
             (n + 1, tasks)
         });

@@ -3,7 +3,7 @@
 use super::words::{self, amount};
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
-use crate::finding::{Evidence, Finding, Role, Severity};
+use crate::finding::{Evidence, Finding, Role, Severity, TaskRef};
 use crate::frame::Frame;
 use crate::graph::Node;
 use crate::snapshot::{
@@ -480,7 +480,7 @@ impl<'a, 's> Circle<'a, 's> {
                 let text = format!("{}, blocking its thread", self.scene.wait(thread.waits_for.as_ref()));
                 let mut line = Evidence::new(Role::Blocked, text).at(own_frame(&thread.stack));
                 line.thread = Some(words::thread_ref(thread));
-                line.task = thread.task.and_then(|id| self.scene.index.get_task(id)).map(words::task_ref);
+                line.task = thread.task.and_then(|id| self.scene.index.get_task(id)).map(TaskRef::of);
                 line
             }
         }

@@ -3,7 +3,7 @@
 use super::words::{self, amount};
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
-use crate::finding::{Evidence, Role, Severity};
+use crate::finding::{Evidence, Role, Severity, TaskRef};
 use crate::snapshot::{Resource, ResourceKind, Target, Thread};
 use rustc_hash::FxHashMap;
 
@@ -93,7 +93,7 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
         let mut line =
             Evidence::new(Role::Works, "keeps a thread of the executor busy").at(own_frame(&worker.stack));
         line.thread = Some(words::thread_ref(worker));
-        line.task = worker.job.as_ref().and_then(|j| scene.index.get_task(j.task?)).map(words::task_ref);
+        line.task = worker.job.as_ref().and_then(|j| scene.index.get_task(j.task?)).map(TaskRef::of);
         line.count = (*count > 1).then_some(*count);
         found.evidence.push(line);
     }

@@ -3,7 +3,7 @@
 use super::words::{self, seconds};
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
-use crate::finding::{Evidence, Role, Severity};
+use crate::finding::{Evidence, Role, Severity, TaskRef};
 use crate::snapshot::{Handling, LoopState, TaskState};
 
 pub(super) const CHECK: Check = Check {
@@ -37,7 +37,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         );
         let mut timeout =
             Evidence::new(Role::Timeout, format!("its timeout is {} overdue", seconds(-left_s)));
-        timeout.task = Some(words::task_ref(task));
+        timeout.task = Some(TaskRef::of(task));
         let mut found =
             finding(CHECK.slug, Severity::Error, summary).evidence([scene.waits_evidence(place), timeout]);
         let behind = scene.behind(&[place]);

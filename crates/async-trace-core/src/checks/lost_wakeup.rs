@@ -3,7 +3,7 @@
 
 use super::words::{self, amount, seconds};
 use super::{Check, Findings, Scene, finding};
-use crate::finding::{Evidence, Role, Severity};
+use crate::finding::{Evidence, Role, Severity, TaskRef};
 use crate::snapshot::{EventLoop, LoopState, Resource, ResourceKind, Snapshot, TaskState, Verb};
 
 pub(super) const CHECK: Check = Check {
@@ -77,7 +77,7 @@ fn sleeping_loop(scene: &Scene<'_>, event_loop: &EventLoop, findings: &mut Findi
         let text = format!("{}() is scheduled and does not run", callback.function);
         let mut line =
             Evidence::new(Role::Callback, text).at(task.and_then(|t| crate::diff::own_frame(&t.chain)));
-        line.task = task.map(words::task_ref);
+        line.task = task.map(TaskRef::of);
         if let Some(resource) = task.and_then(|t| scene.index.get_resource(waited(t)?)) {
             line.resource = Some(words::resource_ref(resource, None));
         }

@@ -27,7 +27,7 @@ mod task_leak;
 mod words;
 
 use crate::diff::{History, own_frame};
-use crate::finding::{Certainty, Consequence, Evidence, Finding, Severity};
+use crate::finding::{Certainty, Consequence, Evidence, Finding, Severity, TaskRef};
 use crate::graph::Graph;
 use crate::index::Index;
 use crate::snapshot::{Consistency, Snapshot, Source, Task};
@@ -62,6 +62,10 @@ pub const CHECKS: &[Check] = &[
     task_flood::CHECK,
     never_awaited::CHECK,
 ];
+
+/// When to look at a process, as shares of the time that there is: not at equal distances, so that what comes back
+/// with a period of its own is not taken for something that never went away.
+pub const LOOKS: [f64; 6] = [0.0, 0.13, 0.31, 0.54, 0.79, 1.0];
 
 /// The few thresholds.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,7 +189,7 @@ impl<'a> Scene<'a> {
                 let frame = own_frame(&first.chain);
                 Consequence {
                     count: group.len() as u32,
-                    tasks: group.iter().take(TASKS).map(|t| words::task_ref(self.task(*t))).collect(),
+                    tasks: group.iter().take(TASKS).map(|t| TaskRef::of(self.task(*t))).collect(),
                     function: frame.map(|f| f.function.clone()),
                     file: frame.map(|f| f.file.clone()),
                     line: frame.map(|f| f.line),

@@ -100,7 +100,7 @@ fn never_started(scene: &Scene<'_>, findings: &mut Findings) {
         let mut lines = vec![Evidence::new(Role::Defined, "never started").at(Some(&first.defined))];
         lines[0].count = (n > 1).then_some(n as u32);
         if let Some(created) = created {
-            let text = if is_guess { "the only line that calls it without `await`" } else { "created" };
+            let text = if is_guess { "the only line found that calls it without `await`" } else { "created" };
             lines.push(Evidence::new(Role::Created, text).at(Some(created)));
         }
         let mut found = finding(CHECK.slug, Severity::Warning, summary).evidence(lines);

@@ -3,7 +3,7 @@
 use super::words::{self, amount};
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
-use crate::finding::{Evidence, Finding, Role, Severity};
+use crate::finding::{Evidence, Finding, Role, Severity, TaskRef};
 use crate::frame::{Frame, Origin};
 use crate::snapshot::{Target, Task, TaskState, Thread};
 
@@ -108,7 +108,7 @@ fn of_task(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings
     let waits = format!("{}() in {}", frame.function, words::task(task));
     let mut found = describe(scene, &waits, &guilty, &threads);
     let mut line = Evidence::new(Role::Caller, "waits for the others to end").at(Some(frame));
-    line.task = Some(words::task_ref(task));
+    line.task = Some(TaskRef::of(task));
     found.evidence.push(line);
     found.consequences = scene.consequences(&waits_for_me);
     if !matches!(task.waits_for.as_ref().map(|w| &w.target), Some(Target::Tasks { .. })) && threads.is_empty()

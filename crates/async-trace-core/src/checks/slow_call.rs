@@ -7,7 +7,7 @@
 use super::words::{self, amount};
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
-use crate::finding::{Evidence, Role, Severity};
+use crate::finding::{Evidence, Role, Severity, TaskRef};
 use crate::frame::{Frame, Origin};
 use crate::snapshot::{ResourceKind, Target, Task, TaskState, Verb};
 
@@ -139,7 +139,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
             if let Some(left) = task.waits_for.as_ref().and_then(|w| w.timeout_s) {
                 let text = format!("a timeout ends this in {}", words::seconds(left));
                 let mut line = Evidence::new(Role::Timeout, text);
-                line.task = Some(words::task_ref(task));
+                line.task = Some(TaskRef::of(task));
                 lines.push(line);
             }
         }

@@ -50,14 +50,6 @@ pub(super) fn task(task: &Task) -> String {
     format!("task {}", task.name)
 }
 
-pub(super) fn task_ref(task: &Task) -> TaskRef {
-    TaskRef {
-        id: task.id,
-        name: task.name.clone(),
-        coroutine: task.chain.first().map(|f| f.function.clone()),
-    }
-}
-
 pub(super) fn thread_ref(thread: &Thread) -> ThreadRef {
     ThreadRef { tid: thread.tid, name: thread.name.clone() }
 }
@@ -215,7 +207,7 @@ impl Scene<'_> {
         let it = self.task(place);
         let waits = it.waits_for.as_ref();
         let mut evidence = Evidence::new(Role::Waits, self.doing(it)).at(own_frame(&it.chain));
-        evidence.task = Some(task_ref(it));
+        evidence.task = Some(TaskRef::of(it));
         evidence.resource = waits.and_then(|w| {
             let place = crate::graph::acquired(&self.index, w)?;
             let it = self.now.resources.get(place as usize)?;
@@ -237,7 +229,7 @@ impl Scene<'_> {
         let owner = holder.task.and_then(|id| self.index.get_task(id));
         let mut evidence =
             Evidence::new(Role::Holds, text).at(holder.at.as_ref().or_else(|| own_frame(&owner?.chain)));
-        evidence.task = owner.map(task_ref);
+        evidence.task = owner.map(TaskRef::of);
         evidence.thread = holder.thread.and_then(|tid| self.index.get_thread(tid)).map(thread_ref);
         evidence.resource = Some(resource_ref(it, name));
         evidence

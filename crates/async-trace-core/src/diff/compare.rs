@@ -8,7 +8,7 @@ use crate::frame::Frame;
 use crate::index::Index;
 use crate::recording::sites::Site;
 use crate::render::brief;
-use crate::snapshot::{Id, SCHEMA, Snapshot, Task, TaskState};
+use crate::snapshot::{Id, SCHEMA, Snapshot, Task};
 use crate::text::Text;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
@@ -125,11 +125,11 @@ impl Comparison {
 
     fn compare(&mut self, before: &Snapshot, after: &Snapshot) {
         let elapsed_s = self.interval_s.unwrap_or(0.0);
-        let olds: FxHashMap<Id, &Task> = alive(before).map(|t| (t.id, t)).collect();
+        let olds: FxHashMap<Id, &Task> = before.alive().map(|t| (t.id, t)).collect();
         let (then, now) = (Index::of(before), Index::of(after));
         let mut still = FxHashSet::default();
         let [mut stuck, mut moved, mut new, mut gone]: [Groups; 4] = Default::default();
-        for task in alive(after) {
+        for task in after.alive() {
             let doing = Doing::of(&now, task);
             match olds.get(&task.id).filter(|old| is_same_task(old, task)) {
                 Some(old) => {
@@ -142,16 +142,12 @@ impl Comparison {
                 None => new.add(task, None, Some(doing)),
             }
         }
-        for task in alive(before).filter(|t| !still.contains(&t.id)) {
+        for task in before.alive().filter(|t| !still.contains(&t.id)) {
             gone.add(task, Some(Doing::of(&then, task)), None);
         }
         (self.stuck, self.moved) = (stuck.finish(), moved.finish());
         (self.new, self.gone) = (new.finish(), gone.finish());
     }
-}
-
-fn alive(snapshot: &Snapshot) -> impl Iterator<Item = &Task> {
-    snapshot.tasks.iter().filter(|t| t.state != TaskState::Done)
 }
 
 impl Side {
@@ -160,7 +156,7 @@ impl Side {
             pid: snapshot.process.pid,
             command: snapshot.process.command.clone(),
             time_s: snapshot.capture.time_s,
-            tasks: alive(snapshot).count() as u32,
+            tasks: snapshot.alive().count() as u32,
             has_gaps: super::has_gaps(snapshot),
         }
     }
@@ -186,11 +182,7 @@ impl Groups {
             groups.push(Group { tasks: Vec::new(), before: before.clone(), after: after.clone() });
             groups.len() - 1
         });
-        groups[place].tasks.push(TaskRef {
-            id: task.id,
-            name: Text::clone(&task.name),
-            coroutine: task.chain.first().map(|f| Text::clone(&f.function)),
-        });
+        groups[place].tasks.push(TaskRef::of(task));
     }
 
     fn finish(mut self) -> Vec<Group> {
@@ -201,10 +193,10 @@ impl Groups {
 
 fn growth(before: &Snapshot, after: &Snapshot) -> Vec<Growth> {
     let mut counts: FxHashMap<Site, (u32, u32)> = FxHashMap::default();
-    for task in alive(before) {
+    for task in before.alive() {
         counts.entry(Site::of(task)).or_default().0 += 1;
     }
-    for task in alive(after) {
+    for task in after.alive() {
         counts.entry(Site::of(task)).or_default().1 += 1;
     }
     let mut all: Vec<(Site, (u32, u32))> = counts.into_iter().collect();

@@ -4,7 +4,7 @@
 
 use crate::frame::{Frame, FrameKind, Origin};
 use crate::index::Index;
-use crate::snapshot::{Holder, Resource, ResourceKind, Target, Task, TaskState, Trust};
+use crate::snapshot::{Holder, Resource, ResourceKind, Target, Task, Trust};
 use std::borrow::Cow;
 
 /// Who holds a resource: as was read, else those inside the context manager that hands it out.
@@ -22,7 +22,7 @@ pub fn holders<'a>(index: &Index<'a>, resource: &'a Resource) -> Cow<'a, [Holder
         return Cow::Borrowed(&[]);
     };
     let mut found = Vec::new();
-    for task in index.snapshot.tasks.iter().filter(|t| t.state != TaskState::Done) {
+    for task in index.snapshot.alive() {
         if let Some(context) = task.contexts.iter().find(|c| is_named(&c.type_name, manager)) {
             let at = task.chain.get(context.frame as usize).cloned();
             found.push(Holder {

@@ -1,7 +1,8 @@
 //! Where tasks come from, and how many of each there are.
 
-use crate::frame::{Frame, Origin};
-use crate::snapshot::{Snapshot, Task, TaskState};
+use crate::diff::own_frame;
+use crate::frame::Frame;
+use crate::snapshot::{Snapshot, Task};
 use crate::text::Text;
 use rustc_hash::FxHashMap;
 
@@ -27,10 +28,7 @@ impl Site {
     /// Of a task.
     #[must_use]
     pub fn of(task: &Task) -> Self {
-        let creator = task.created.as_ref().and_then(|created| {
-            let own = created.stack.iter().rev().find(|f| f.origin == Origin::Own);
-            own.or_else(|| created.stack.last())
-        });
+        let creator = task.created.as_ref().and_then(|created| own_frame(&created.stack));
         let at = |frame: &Frame, line| Self {
             function: Text::clone(&frame.function),
             file: Text::clone(&frame.file),
@@ -42,11 +40,6 @@ impl Site {
             (None, None) => Self::default(),
         }
     }
-}
-
-/// How many tasks are not done.
-pub(super) fn alive(snapshot: &Snapshot) -> usize {
-    snapshot.tasks.iter().filter(|t| t.state != TaskState::Done).count()
 }
 
 /// Sites with their numbers.
@@ -67,7 +60,7 @@ impl Sites {
         let mut counts = vec![0; self.known.len()];
         // Tasks of one site mostly share their stacks.
         let mut met: FxHashMap<(usize, usize), usize> = FxHashMap::default();
-        for task in snapshot.tasks.iter().filter(|t| t.state != TaskState::Done) {
+        for task in snapshot.alive() {
             let created = task.created.as_ref().map_or(0, |c| c.stack.as_ptr().addr());
             let n = *met.entry((created, task.chain.as_ptr().addr())).or_insert_with(|| {
                 let site = Site::of(task);

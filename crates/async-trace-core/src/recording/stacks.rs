@@ -77,7 +77,7 @@ impl Stacks {
             Of::Waiting => {
                 // Most tasks of a sample wait at the same few places.
                 let mut met: FxHashMap<(usize, String), usize> = FxHashMap::default();
-                for task in snapshot.tasks.iter().filter(|t| t.state != TaskState::Done) {
+                for task in snapshot.alive() {
                     let key = (task.chain.as_ptr().addr(), brief::task(&index, task));
                     if task.state == TaskState::Running {
                         continue;

@@ -1,6 +1,6 @@
 //! What of a recording can be drawn over time: how many tasks, where they come from, how busy the loops.
 
-use super::sites::{Site, Sites, alive};
+use super::sites::{Site, Sites};
 use crate::snapshot::{EventLoop, Id, LoopState, Snapshot};
 use crate::text::Text;
 use rustc_hash::FxHashMap;
@@ -136,7 +136,7 @@ impl TimelineBuilder {
         Point {
             time_s: snapshot.capture.time_s - self.started_s,
             samples: 1,
-            tasks: alive(snapshot) as u32,
+            tasks: snapshot.alive().count() as u32,
             ready: snapshot.loops.iter().filter_map(|l| l.ready).fold(0, u64::saturating_add),
             busy_samples: usize::from(snapshot.loops.iter().any(|l| l.state == LoopState::Busy)),
             lag_s,

@@ -194,7 +194,7 @@ impl<W: Write> TraceWriter<W> {
         let index = Index::of(snapshot);
         self.tasks(&index)?;
         self.threads(&index)?;
-        self.counter("tasks", super::sites::alive(snapshot) as u64)?;
+        self.counter("tasks", snapshot.alive().count() as u64)?;
         let ready = snapshot.loops.iter().filter_map(|l| l.ready).fold(0, u64::saturating_add);
         self.counter("ready callbacks", ready)
     }
@@ -206,7 +206,7 @@ impl<W: Write> TraceWriter<W> {
         }
         let mut changed: Vec<(&Task, Slice)> = Vec::new();
         let mut gone: Vec<(u64, Id)> = Vec::new();
-        for task in snapshot.tasks.iter().filter(|t| t.state != TaskState::Done) {
+        for task in snapshot.alive() {
             let words = brief::task(index, task);
             let on = waits_on(index, task);
             match self.tasks.get_mut(&task.id).filter(|track| track.name == task.name) {

@@ -14,7 +14,7 @@ use super::paths::Paths;
 use super::units::{amount, number, seconds};
 use super::{Canvas, PageOptions, Role, Table};
 use crate::diff::{Comparison, Doing, Group, Growth};
-use crate::frame::{Frame, FrameKind, Origin};
+use crate::frame::Frame;
 
 /// How many tasks of a group are named.
 const NAMES: usize = 3;
@@ -24,7 +24,8 @@ pub fn comparison(c: &Comparison, max: usize, options: &PageOptions, canvas: &mu
     let glyphs: &'static Glyphs = if options.ascii { &ASCII } else { &UNICODE };
     let groups = [&c.stuck, &c.moved, &c.new, &c.gone].into_iter().flatten();
     let frames = groups.flat_map(|g| [&g.before, &g.after]).flatten().filter_map(|d| d.at.as_ref());
-    let sites: Vec<Frame> = c.sites.iter().map(frame_of).collect();
+    let sites: Vec<Frame> =
+        c.sites.iter().map(|s| super::sites::frame(&s.function, &s.file, s.line)).collect();
     let paths = Paths::of_stacks(frames.chain(&sites).map(std::slice::from_ref));
     let page = Page { width: options.width, ellipsis: glyphs.ellipsis };
     let mut writer = Writer { paths, glyphs, page, max, line: Line::default(), canvas };
@@ -36,20 +37,6 @@ pub fn comparison(c: &Comparison, max: usize, options: &PageOptions, canvas: &mu
         writer.part("gone", &c.gone);
     }
     writer.growth(c, &sites, options);
-}
-
-/// A site as a frame, so that its file is shortened like those of frames.
-fn frame_of(growth: &Growth) -> Frame {
-    Frame {
-        function: growth.function.clone(),
-        file: growth.file.clone(),
-        line: growth.line,
-        kind: FrameKind::Coroutine,
-        origin: Origin::of(&growth.file, None),
-        columns: None,
-        source: None,
-        locals: Vec::new(),
-    }
 }
 
 struct Writer<'a, C: Canvas> {

@@ -26,19 +26,14 @@ pub fn dot(snapshot: &Snapshot, canvas: &mut impl Canvas) {
         line(&format!("  n{n} [label={}{}];", label(node), look(node)));
     }
     for edge in &graph.edges {
-        let mut words = edge.label.clone();
-        if edge.guessed {
-            words.insert_str(0, "probably ");
-        }
         let mut look = String::new();
-        if let Some(ring) = edge.ring {
-            words.insert_str(0, &format!("{}: ", ring.words()));
+        if edge.ring.is_some() {
             look.push_str(", color=\"#c00000\", fontcolor=\"#c00000\", penwidth=3");
         }
         if edge.guessed {
             look.push_str(", style=dashed");
         }
-        line(&format!("  n{} -> n{} [label={}{look}];", edge.from, edge.to, quoted(&words)));
+        line(&format!("  n{} -> n{} [label={}{look}];", edge.from, edge.to, quoted(&edge.words())));
     }
     line("}");
 }

@@ -225,16 +225,8 @@ impl<C: Canvas> Writer<'_, C> {
             self.line.put(Role::Function, function).say("()");
             return;
         };
-        let frame = Frame {
-            function: function.into(),
-            file: file.into(),
-            line,
-            kind: FrameKind::Function,
-            origin: Origin::of(file, None),
-            columns: None,
-            source: None,
-            locals: Vec::new(),
-        };
+        let frame =
+            Frame::new(function.into(), file.into(), line, FrameKind::Function, Origin::of(file, None));
         let short = self.paths.short(&frame).to_owned();
         self.line.put(Role::Place, &short).put(Role::Place, ":").show(Role::Place, line);
         self.line.say(" (").put(Role::Function, function).say(")");

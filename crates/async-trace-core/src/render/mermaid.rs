@@ -33,19 +33,12 @@ pub fn mermaid(snapshot: &Snapshot, canvas: &mut impl Canvas) {
         line(&format!("  n{n}{open}\"{}\"{close}{class}", lines.join("<br/>")));
     }
     for edge in &graph.edges {
-        let mut words = edge.label.clone();
-        if edge.guessed {
-            words.insert_str(0, "probably ");
-        }
-        if let Some(ring) = edge.ring {
-            words.insert_str(0, &format!("{}: ", ring.words()));
-        }
         let arrow = match (edge.ring.is_some(), edge.guessed) {
             (true, _) => "==>",
             (false, true) => "-.->",
             (false, false) => "-->",
         };
-        line(&format!("  n{} {arrow}|\"{}\"| n{}", edge.from, encoded(&words), edge.to));
+        line(&format!("  n{} {arrow}|\"{}\"| n{}", edge.from, encoded(&edge.words()), edge.to));
     }
     if graph.nodes.iter().any(|node| node.ring.is_some()) {
         line("  classDef ring stroke:#c00000,stroke-width:4px");

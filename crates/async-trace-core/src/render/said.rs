@@ -11,13 +11,11 @@ use super::paths::{self, Paths};
 use super::ring::{self, Member};
 use super::shape::Shapes;
 use super::tree::{self, Counts, Members, Options, Tree};
-use super::words::{Speaker, noun};
 use super::{Canvas, Mention, Role};
 use crate::finding::{Consequence, Evidence, Report};
 use crate::frame::{Frame, FrameKind};
 use crate::index::Index;
 use crate::snapshot::*;
-use std::borrow::Cow;
 
 /// A piece of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -80,18 +78,7 @@ impl<'a> Teller<'a> {
     }
 
     fn tree(&self) -> Tree<'_> {
-        Tree {
-            index: self.index,
-            speaker: Speaker { index: self.index, paths: &self.paths, glyphs: &BARE },
-            page: Page { width: None, ellipsis: BARE.ellipsis },
-            paths: &self.paths,
-            glyphs: &BARE,
-            options: &self.options,
-            counts: self.counts.clone(),
-            left: usize::MAX,
-            hidden: 0,
-            line: Line::default(),
-        }
+        Tree::counted(self.index, &self.paths, &BARE, &self.options, self.counts.clone())
     }
 
     fn lines(&self, say: impl FnOnce(&mut Tree<'_>, &mut Sheet)) -> Vec<Said> {
@@ -237,18 +224,6 @@ impl<'a> Teller<'a> {
     #[must_use]
     pub fn is_plumbing(frame: &Frame) -> bool {
         frame.kind == FrameKind::Awaitable || paths::package(frame) == "asyncio"
-    }
-
-    /// The line of a stack that tells its reader most.
-    #[must_use]
-    pub fn telling(stack: &[Frame]) -> Option<&Frame> {
-        super::frames::telling(stack)
-    }
-
-    /// A type as one would say it. It is not escaped.
-    #[must_use]
-    pub fn noun(type_name: &str) -> Cow<'_, str> {
-        noun(type_name)
     }
 
     /// Rings of tasks and threads that wait for each other.

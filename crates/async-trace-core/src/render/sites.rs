@@ -7,6 +7,7 @@ use super::units::{amount, number, seconds};
 use super::{Canvas, PageOptions, Role, Table};
 use crate::frame::{Frame, FrameKind, Origin};
 use crate::recording::Timeline;
+use crate::text::Text;
 
 /// How many columns a curve takes.
 const CURVE: usize = 16;
@@ -15,20 +16,8 @@ const MOST: usize = 30;
 
 /// Writes the table.
 pub fn sites(timeline: &Timeline, options: &PageOptions, mut canvas: &mut dyn Canvas) {
-    let frames: Vec<Frame> = timeline
-        .sites
-        .iter()
-        .map(|site| Frame {
-            function: site.function.clone(),
-            file: site.file.clone(),
-            line: site.line,
-            kind: FrameKind::Coroutine,
-            origin: Origin::of(&site.file, None),
-            columns: None,
-            source: None,
-            locals: Vec::new(),
-        })
-        .collect();
+    let frames: Vec<Frame> =
+        timeline.sites.iter().map(|site| frame(&site.function, &site.file, site.line)).collect();
     let paths = Paths::of_stacks(frames.iter().map(std::slice::from_ref));
     let duration = timeline.times_s.last().copied().unwrap_or(0.0);
     let page = Page { width: options.width, ellipsis: if options.ascii { "..." } else { "…" } };
@@ -57,6 +46,11 @@ pub fn sites(timeline: &Timeline, options: &PageOptions, mut canvas: &mut dyn Ca
         line.put(Role::Library, &amount((timeline.sites.len() - MOST) as u64, "more place"));
         line.end(&mut canvas, &page, ["", ""], 2);
     }
+}
+
+/// A site as a frame, so that its file is shortened like those of frames.
+pub(super) fn frame(function: &Text, file: &Text, line: u32) -> Frame {
+    Frame::new(function.clone(), file.clone(), line, FrameKind::Coroutine, Origin::of(file, None))
 }
 
 /// `created at app.py:40 (main)`, `handler (app.py)`.

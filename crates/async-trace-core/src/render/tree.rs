@@ -102,6 +102,17 @@ impl<'a> Tree<'a> {
         glyphs: &'static Glyphs,
         options: &'a Options,
     ) -> Self {
+        Self::counted(index, paths, glyphs, options, Counts::of(index))
+    }
+
+    /// The same, for whoever has counted already.
+    pub(super) fn counted(
+        index: &'a Index<'a>,
+        paths: &'a Paths,
+        glyphs: &'static Glyphs,
+        options: &'a Options,
+        counts: Counts,
+    ) -> Self {
         Self {
             index,
             speaker: Speaker { index, paths, glyphs },
@@ -109,7 +120,7 @@ impl<'a> Tree<'a> {
             paths,
             glyphs,
             options,
-            counts: Counts::of(index),
+            counts,
             left: options.max.unwrap_or(usize::MAX),
             hidden: 0,
             line: Line::default(),
@@ -303,7 +314,7 @@ pub(super) struct Counts {
 impl Counts {
     pub(super) fn of(index: &Index<'_>) -> Self {
         let mut counts = Self { all: 0, of_loop: vec![0; index.snapshot.loops.len()] };
-        for task in index.snapshot.tasks.iter().filter(|t| t.state != TaskState::Done) {
+        for task in index.snapshot.alive() {
             counts.all += 1;
             if let Some(place) = task.event_loop.and_then(|id| index.event_loop(id)) {
                 counts.of_loop[place as usize] += 1;

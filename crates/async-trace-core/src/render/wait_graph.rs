@@ -65,6 +65,15 @@ pub(super) struct Edge {
     pub guessed: bool,
 }
 
+impl Edge {
+    /// Its label, with what is to be said of it.
+    pub(super) fn words(&self) -> String {
+        let ring = self.ring.map_or_else(String::new, |ring| format!("{}: ", ring.words()));
+        let guess = if self.guessed { "probably " } else { "" };
+        format!("{ring}{guess}{}", self.label)
+    }
+}
+
 pub(super) struct WaitGraph {
     pub title: String,
     pub nodes: Vec<Node>,

@@ -23,7 +23,7 @@ pub(super) fn read(session: &Session<'_>, nodes: &[Node]) -> Option<Connection> 
     let reader = session.reader;
     for (depth, node) in nodes.iter().take(MAX_FRAMES).enumerate() {
         let Some(frame) = &node.frame else { continue };
-        if session.places.frame(node.place)?.origin == Origin::Library {
+        if session.places.origin(node.place) == Origin::Library {
             let Ok(Some(owner)) = frame.local(reader, "self") else { continue };
             if let Ok(Some(closed)) = of_protocol(reader, owner) {
                 return Some(Connection { closed, file: None });

@@ -90,16 +90,9 @@ fn warnings_of(session: &Session<'_>, module: Addr, found: &mut Vec<DroppedCorou
             Some(file) if reader.kind_of(file)? == Kind::Str => reader.text(file)?,
             _ => continue,
         };
-        let at = Frame {
-            function: "<module>".into(),
-            origin: session.places.origin_of(&file),
-            file,
-            line: u32::try_from(reader.int(line)?).unwrap_or(0),
-            kind: FrameKind::Function,
-            columns: None,
-            source: None,
-            locals: Vec::new(),
-        };
+        let line = u32::try_from(reader.int(line)?).unwrap_or(0);
+        let origin = session.places.origin_of(&file);
+        let at = Frame::new("<module>".into(), file, line, FrameKind::Function, origin);
         found.push(DroppedCoroutine { function: function.0.into(), at });
     }
     Ok(())

@@ -120,14 +120,8 @@ impl Places {
         let role = role_of(&code.file, &function, origin);
         let index = self.add(Place {
             frame: Frame {
-                function,
-                file: code.file.clone(),
-                line: position.line,
-                kind,
-                origin,
                 columns: position.columns,
-                source: None,
-                locals: Vec::new(),
+                ..Frame::new(function, code.file.clone(), position.line, kind, origin)
             },
             role,
         });
@@ -142,16 +136,7 @@ impl Places {
             return *known;
         }
         let index = self.add(Place {
-            frame: Frame {
-                function: name.clone(),
-                file: "".into(),
-                line: 0,
-                kind,
-                origin: Origin::Library,
-                columns: None,
-                source: None,
-                locals: Vec::new(),
-            },
+            frame: Frame::new(name.clone(), "".into(), 0, kind, Origin::Library),
             role: Role::None,
         });
         self.by_name.borrow_mut().insert(key, index);

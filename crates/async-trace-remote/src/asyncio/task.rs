@@ -284,16 +284,10 @@ fn debug_mode(session: &Session<'_>, summary: Addr) -> Read<Option<Creation>> {
             Some(line) => line,
             None => reader.need(entry, "_lineno")?,
         };
-        stack.push(Frame {
-            function: reader.text(reader.need(entry, "name")?)?,
-            line: u32::try_from(reader.int(line)?).unwrap_or(0),
-            kind: FrameKind::Function,
-            origin: session.places.origin_of(&file),
-            file,
-            columns: None,
-            source: None,
-            locals: Vec::new(),
-        });
+        let function = reader.text(reader.need(entry, "name")?)?;
+        let line = u32::try_from(reader.int(line)?).unwrap_or(0);
+        let origin = session.places.origin_of(&file);
+        stack.push(Frame::new(function, file, line, FrameKind::Function, origin));
     }
     Ok(Some(Creation { stack: stack.into(), kept_by: CreationSource::DebugMode, task: None }))
 }

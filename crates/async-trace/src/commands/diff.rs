@@ -53,12 +53,11 @@ fn look(target: &Target, read: &ReadOptions, output: &mut Output) -> Result<Snap
         let (first, last) = ends(path, output)?;
         return Ok(last.unwrap_or(first));
     }
-    let bytes = recorded::read(path)?;
-    if bytes.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
-        return dump::read(target, read);
+    let Some(mut all) = recorded::snapshots(path)? else { return dump::read(target, read) };
+    match (all.pop(), all.is_empty()) {
+        (Some(one), true) => Ok(one),
+        _ => Err(Error::NoSnapshot { path: path.clone(), reason: "it holds several snapshots".to_owned() }),
     }
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Error::NoSnapshot { path: path.clone(), reason: error.to_string() })
 }
 
 /// The first and the last sample of a recording, if these are two.

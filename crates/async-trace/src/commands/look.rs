@@ -2,14 +2,10 @@
 
 use crate::args::{CheckOptions, Thresholds};
 use async_trace_core::Snapshot;
-use async_trace_core::checks::{self, Config};
+use async_trace_core::checks::{self, Config, LOOKS};
 use async_trace_core::finding::Report;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// When to look, as shares of the whole time: not at equal distances, so that what comes back with a
-/// period of its own is not taken for something that never went away.
-const LOOKS: [f64; 6] = [0.0, 0.13, 0.31, 0.54, 0.79, 1.0];
 
 /// A process and what was seen of it.
 pub(super) struct Process {

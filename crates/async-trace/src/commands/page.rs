@@ -15,10 +15,10 @@ use crate::output::Output;
 use crate::{Error, Outcome, Result};
 use async_trace_core::Snapshot;
 use async_trace_core::finding::Report;
-use async_trace_core::recording::TimelineBuilder;
+use async_trace_core::recording::{Timeline, TimelineBuilder};
 use async_trace_core::render::units::amount;
 use std::collections::VecDeque;
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::Path;
 
 /// The findings of a recording are those of its last seconds, seen so often.
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &ReportArguments, output: &mut Output) -> Result<Ou
 }
 
 /// The last seconds of a recording, and what was before.
-fn of_recording(path: &Path, output: &mut Output) -> Result<(Vec<Snapshot>, Option<html::Timeline>)> {
+fn of_recording(path: &Path, output: &mut Output) -> Result<(Vec<Snapshot>, Option<Timeline>)> {
     let bytes = recorded::read(path)?;
     let mut reader = recorded::open(&bytes, path)?;
     let mut builder = TimelineBuilder::new(POINTS);
@@ -68,7 +68,7 @@ fn of_recording(path: &Path, output: &mut Output) -> Result<(Vec<Snapshot>, Opti
     if kept.is_empty() {
         return Err(Error::EmptyRecording { path: path.to_owned() });
     }
-    Ok((kept.into(), Some((&builder.finish()).into())))
+    Ok((kept.into(), Some(builder.finish())))
 }
 
 /// What was seen of the target, the oldest first; at least once.
@@ -84,8 +84,10 @@ fn snapshots(arguments: &ReportArguments) -> Result<Vec<Snapshot>> {
                 _ => Ok(process.snapshots),
             }
         }
-        Target::File(path) if is_json(path) => from_json(path),
         Target::File(path) => {
+            if let Some(all) = recorded::snapshots(path)? {
+                return Ok(all);
+            }
             let options = async_trace_remote::Options {
                 source: true,
                 heap: true,
@@ -94,27 +96,6 @@ fn snapshots(arguments: &ReportArguments) -> Result<Vec<Snapshot>> {
             };
             Ok(vec![async_trace_remote::capture_file(path, &options)?])
         }
-    }
-}
-
-fn is_json(path: &Path) -> bool {
-    let mut start = [0];
-    // What cannot be opened is complained about by whoever reads it.
-    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok_and(|()| start == *b"{")
-}
-
-/// One snapshot or several of the same process, as `dump --json` has written them one after the other.
-fn from_json(path: &Path) -> Result<Vec<Snapshot>> {
-    let no_snapshot = |reason: String| Error::NoSnapshot { path: path.to_owned(), reason };
-    let text = recorded::read(path)?;
-    let all: Result<Vec<Snapshot>, _> = serde_json::Deserializer::from_slice(&text).into_iter().collect();
-    let all = all.map_err(|error| no_snapshot(error.to_string()))?;
-    match &all[..] {
-        [] => Err(no_snapshot("it is empty".into())),
-        [first, others @ ..] if others.iter().any(|other| other.process.pid != first.process.pid) => {
-            Err(no_snapshot("it holds snapshots of several processes".into()))
-        }
-        _ => Ok(all),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::output::Output;
 use crate::{Outcome, Result};
 use async_trace_core::render::tree::command;
 use async_trace_core::render::{Role, Table, units};
-use async_trace_core::snapshot::{EventLoop, LoopState, SCHEMA, Snapshot, TaskState};
+use async_trace_core::snapshot::{EventLoop, LoopState, SCHEMA, Snapshot};
 use async_trace_remote::discover::{Found, python_processes};
 use serde_json::json;
 
@@ -121,7 +121,7 @@ impl Process {
 }
 
 fn tasks(snapshot: &Snapshot) -> u64 {
-    snapshot.tasks.iter().filter(|t| t.state != TaskState::Done).count() as u64
+    snapshot.alive().count() as u64
 }
 
 /// `asyncio`, `uvloop`, `asyncio, uvloop`.

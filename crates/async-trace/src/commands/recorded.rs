@@ -1,7 +1,8 @@
-//! Recordings as commands find them: files that may be something else, or end in the middle.
+//! Files as commands find them: recordings that may end in the middle, saved snapshots, or something else.
 
 use crate::output::Output;
 use crate::{Error, Result};
+use async_trace_core::Snapshot;
 use async_trace_core::recording::{Ending, Reader};
 use async_trace_core::render::units::number;
 use std::fs::File;
@@ -15,10 +16,33 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// Whether a file is a recording, of whatever version.
 pub(super) fn is_recording(path: &Path) -> Result<bool> {
+    Ok(Reader::recognises(&head(path)?))
+}
+
+/// The first bytes of a file, which may be a core file of many gigabytes.
+fn head(path: &Path) -> Result<Vec<u8>> {
     let failed = |source| Error::File { verb: "read", path: path.to_owned(), source };
     let mut head = Vec::new();
     File::open(path).map_err(failed)?.take(16).read_to_end(&mut head).map_err(failed)?;
-    Ok(Reader::recognises(&head))
+    Ok(head)
+}
+
+/// The snapshots in a file to which `dump --json` has written them, one after the other, of one process; none
+/// where the file is something else.
+pub(super) fn snapshots(path: &Path) -> Result<Option<Vec<Snapshot>>> {
+    if !head(path)?.trim_ascii_start().starts_with(b"{") {
+        return Ok(None);
+    }
+    let bytes = read(path)?;
+    let wrong = |reason: String| Error::NoSnapshot { path: path.to_owned(), reason };
+    let all: Result<Vec<Snapshot>, _> = serde_json::Deserializer::from_slice(&bytes).into_iter().collect();
+    let all = all.map_err(|error| wrong(error.to_string()))?;
+    match &all[..] {
+        [first, others @ ..] if others.iter().any(|other| other.process.pid != first.process.pid) => {
+            Err(wrong("it holds snapshots of several processes".into()))
+        }
+        _ => Ok(Some(all)),
+    }
 }
 
 /// Reads a recording that lies in `bytes`.

@@ -1,13 +1,14 @@
 //! From a snapshot and its findings to what the page's script reads.
 
 use super::data::{Data, Evidence, Finding, Groups, Header, Link, Resource, SaidId, Tasks, Thread};
+use super::graph;
 use super::intern::{Interner, Places};
 use super::resources::Entries;
-use super::{Timeline, graph};
 use async_trace_core::Snapshot;
 use async_trace_core::finding::{self, Certainty, Report, Severity};
 use async_trace_core::index::Index;
-use async_trace_core::render::{Group, Mention, Said, Teller};
+use async_trace_core::recording::Timeline;
+use async_trace_core::render::{Group, Mention, Said, Teller, noun};
 use async_trace_core::snapshot::{self, Consistency, Target, TaskState};
 use async_trace_core::text::escape;
 use std::borrow::Cow;
@@ -40,9 +41,19 @@ pub(super) fn data(snapshot: &Snapshot, report: &Report, timeline: Option<&Timel
         resources: making.resources(),
         threads: snapshot.threads.iter().map(|thread| making.thread(thread)).collect(),
         never_started: teller.never_started().iter().map(|said| making.say(said)).collect(),
-        timeline: timeline.map(Timeline::escaped),
+        timeline: timeline.map(escaped),
         tables: making.out.tables,
     }
+}
+
+/// With its names escaped, as everything that the page shows.
+fn escaped(timeline: &Timeline) -> Timeline {
+    let mut timeline = timeline.clone();
+    for site in &mut timeline.sites {
+        site.function = (&*escape(&site.function)).into();
+        site.file = (&*escape(&site.file)).into();
+    }
+    timeline
 }
 
 /// Where on the page the things of a snapshot stand.
@@ -192,7 +203,7 @@ impl<'a> Making<'a> {
             let all = members.iter().filter_map(|place| resources.get(*place as usize));
             let first = all.clone().next()?;
             Some(Resource {
-                kind: escape(&Teller::noun(&first.type_name)).into_owned(),
+                kind: escape(&noun(&first.type_name)).into_owned(),
                 said: self.say(&self.teller.resource(first)),
                 count: members.len() as u32,
                 waiters: all.clone().flat_map(|r| &r.waiters).filter_map(|id| self.index.task(*id)).collect(),
@@ -229,7 +240,7 @@ fn kind<'a>(index: &Index<'a>, task: &'a snapshot::Task) -> Cow<'a, str> {
     match task.waits_for.as_ref().filter(|_| task.state == TaskState::Waiting).map(|w| &w.target) {
         None => "nothing".into(),
         Some(Target::Resource { id }) => {
-            index.get_resource(*id).map_or("something unknown".into(), |r| Teller::noun(&r.type_name))
+            index.get_resource(*id).map_or("something unknown".into(), |r| noun(&r.type_name))
         }
         Some(Target::Tasks { .. }) => "other tasks".into(),
         Some(Target::Timer { .. }) => "a timer".into(),

@@ -1,7 +1,7 @@
 //! What the page's script gets to read: everything is said once and referred to by its number, so that
 //! ten thousand tasks that look alike cost little more than their names.
 
-use super::Timeline;
+use async_trace_core::recording::Timeline;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 

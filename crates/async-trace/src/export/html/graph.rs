@@ -9,7 +9,7 @@ use async_trace_core::finding::Report;
 use async_trace_core::graph::{acquired, holders};
 use async_trace_core::index::Index;
 use async_trace_core::render::units::{amount, number};
-use async_trace_core::render::{self, Group, Mention, Said, Teller};
+use async_trace_core::render::{self, Group, Mention, Said, Teller, noun, telling};
 use async_trace_core::snapshot::{LoopState, Target, Task, TaskState, Trust, Verb, WaitsFor};
 use async_trace_core::text::escape;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -323,7 +323,7 @@ impl<'a> Making<'a> {
         let resources = &self.index.snapshot.resources;
         let members = &self.entries.members[entry as usize];
         let resource = &resources[members.first().copied().unwrap_or(0) as usize];
-        let noun = escape(&Teller::noun(&resource.type_name)).into_owned();
+        let noun = escape(&noun(&resource.type_name)).into_owned();
         let called = words(&teller.resource_name(resource));
         let name = called.strip_prefix(&noun).map_or(called.clone(), |name| name.trim().to_owned());
         let namesakes =
@@ -389,7 +389,7 @@ fn words(said: &Said) -> String {
 
 /// `bank.py:40 (transfer)`, and `transfer, line 40` where there is little room.
 fn at(stack: &[Frame], teller: &Teller<'_>) -> (String, String) {
-    let Some(frame) = Teller::telling(stack) else { return <(String, String)>::default() };
+    let Some(frame) = telling(stack) else { return <(String, String)>::default() };
     let function = escape(&frame.function);
     match frame.line {
         0 => (function.clone().into_owned(), function.into_owned()),

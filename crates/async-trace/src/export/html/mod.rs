@@ -12,11 +12,9 @@ mod intern;
 mod resources;
 #[cfg(test)]
 mod tests;
-mod timeline;
-
-pub use timeline::{Site, Timeline};
 
 use async_trace_core::finding::Report;
+use async_trace_core::recording::Timeline;
 use async_trace_core::render::{self, FindingOptions};
 use async_trace_core::{Snapshot, text};
 use base64::Engine;

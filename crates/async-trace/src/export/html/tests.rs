@@ -1,10 +1,11 @@
 //! The page without a browser: what is in its data, and that nothing in it can be mistaken for markup.
 
-use super::{Site, Timeline, collect, page};
+use super::{collect, page};
 use async_trace_core::Snapshot;
 use async_trace_core::checks::{Config, run};
 use async_trace_core::finding::Report;
 use async_trace_core::fixture::snapshot;
+use async_trace_core::recording::{SiteCounts, Timeline};
 use serde_json::Value;
 
 const BANK: &str = "
@@ -154,12 +155,13 @@ fn a_big_graph_is_drawn_in_part_and_says_so() {
 fn a_timeline_is_drawn_where_there_is_one() {
     let s = snapshot(BANK);
     let timeline = Timeline {
+        started_s: 0.0,
         times_s: vec![0.0, 0.5, 1.0],
         tasks: vec![3, 4, 5],
         ready: vec![0, 7, 0],
         busy: vec![0.1, 0.9, 0.2],
         lag_s: vec![0.0, 0.25, 0.001],
-        sites: vec![Site {
+        sites: vec![SiteCounts {
             function: "x\u{202e}y".into(),
             file: "app.py".into(),
             line: 3,

@@ -7,7 +7,7 @@ use async_trace_core::index::Index;
 use async_trace_core::render::tree::{command, how};
 use async_trace_core::render::units::{amount, milliseconds, number, seconds};
 use async_trace_core::render::{Role, shorten};
-use async_trace_core::snapshot::{EventLoop, LoopState, TaskState};
+use async_trace_core::snapshot::{EventLoop, LoopState};
 use async_trace_core::text::escape;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -46,7 +46,7 @@ pub(super) fn title(pen: &mut Pen<'_>, area: Rect, app: &App, process: &Process)
 /// `Python 3.11.7, 3 tasks, 1 loop, 1 thread; paused 1.2 ms, read in 9 ms`.
 pub(super) fn facts(pen: &mut Pen<'_>, area: Rect, down: u16, look: &Look) {
     let s = &look.snapshot;
-    let tasks = s.tasks.iter().filter(|t| t.state != TaskState::Done).count();
+    let tasks = s.alive().count();
     let [tasks, loops, threads] = [(tasks, "task"), (s.loops.len(), "loop"), (s.threads.len(), "thread")]
         .map(|(n, noun)| amount(n as u64, noun));
     let words = format!(

@@ -10,7 +10,7 @@ use async_trace_core::finding::Severity;
 use async_trace_core::render::tree::command;
 use async_trace_core::render::units::{amount, number};
 use async_trace_core::render::{Role, shorten};
-use async_trace_core::snapshot::{LoopState, TaskState};
+use async_trace_core::snapshot::LoopState;
 use async_trace_core::text::escape;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -50,7 +50,7 @@ pub(super) fn draw(pen: &mut Pen<'_>, area: Rect, app: &mut App, list: &mut List
 }
 
 fn tasks(process: &Process) -> u64 {
-    process.shown.snapshot.tasks.iter().filter(|t| t.state != TaskState::Done).count() as u64
+    process.shown.snapshot.alive().count() as u64
 }
 
 fn row(pen: &Pen<'_>, process: &Process, room: usize) -> Vec<Line<'static>> {
