@@ -1,6 +1,5 @@
 //! Puts together what memory and the operating system say, in the words of the snapshot.
 
-use crate::Options;
 use crate::asyncio::walk::{self, On, Session, Wait, Walked};
 use crate::capture::Pass;
 use crate::cpython::Version;
@@ -14,8 +13,9 @@ use async_trace_core::snapshot::{
     ThreadState, Trust, Verb, WaitsFor,
 };
 use async_trace_core::text::Text;
+use nix::time::{ClockId, clock_gettime};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::time::Instant;
+use std::time::Duration;
 
 /// What is known from outside of the target's memory.
 pub(crate) struct Facts<'a> {
@@ -27,8 +27,6 @@ pub(crate) struct Facts<'a> {
     /// What was known to be missing before it was read.
     pub problems: &'a [Problem],
     pub time_s: f64,
-    pub started: Instant,
-    pub options: &'a Options,
 }
 
 /// Makes the snapshot.
@@ -54,7 +52,7 @@ pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<
     problems.extend_from_slice(facts.problems);
     let still = facts.os_threads.iter().all(|thread| thread.state == ThreadState::Stopped)
         && !facts.os_threads.is_empty();
-    let mut snapshot = Snapshot {
+    Snapshot {
         schema: SCHEMA,
         process: Process {
             pid: identity.pid,
@@ -68,6 +66,7 @@ pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<
             consistency: if still { Consistency::Still } else { pass.consistency },
             time_s: facts.time_s,
             pause_us: pass.pause.map(|pause| u64::try_from(pause.as_micros()).unwrap_or(u64::MAX)),
+            // It is not over yet.
             read_us: 0,
             retries: pass.retries,
             bytes_read: session.reader.mem.bytes_read(),
@@ -79,13 +78,7 @@ pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<
         coroutines: Vec::new(),
         dropped: Vec::new(),
         problems,
-    };
-    // The files of today may say something else than those that a dead process ran.
-    if facts.options.source && facts.source == Source::Live {
-        crate::source::attach(&mut snapshot, identity);
     }
-    snapshot.capture.read_us = u64::try_from(facts.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    snapshot
 }
 
 /// Puts everything that came from sets into one stable order, so that two dumps of one program read
@@ -142,11 +135,12 @@ impl<'f> Assembly<'_, '_, 'f> {
         Some(when? - self.now?).filter(|left| left.is_finite())
     }
 
-    /// For how long the target has been running, at most. (`starttime` counts hundredths of a second since the
-    /// boot, which the monotonic clock counts from, too.)
+    /// For how long the target has been running, at most: `starttime` counts hundredths of a second since the boot,
+    /// those included in which the machine slept.
     fn age_s(&self) -> Option<f64> {
+        let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME).ok().map(Duration::from)?;
         let started_s = self.facts.identity.starttime as f64 / 100.0;
-        (self.facts.source == Source::Live).then(|| self.now.map(|now| now - started_s + 0.1))?
+        (self.facts.source == Source::Live).then_some(since_boot.as_secs_f64() - started_s)
     }
 
     fn in_selector(&self, tid: u32) -> bool {

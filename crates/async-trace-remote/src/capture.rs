@@ -114,14 +114,14 @@ fn snapshot(
         surroundings: &mut target.surroundings,
         problems: &target.problems,
         time_s: target.time_s.unwrap_or_else(now),
-        started,
-        options,
     };
     let mut snapshot = assemble::snapshot(&session, pass, &mut facts);
     (snapshot.coroutines, snapshot.dropped) = (coroutines, dropped);
+    // The files of today may say something else than those that a dead process ran.
     if target.source == Source::Live {
-        crate::source::complete(&mut snapshot, &target.identity);
+        crate::source::attach(&mut snapshot, &target.identity, options.source);
     }
+    snapshot.capture.read_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let moment = session.now.get();
     target.now = moment;
     Ok(snapshot)

@@ -21,69 +21,16 @@ const MAX_SEARCHED: usize = 256;
 /// `O_NONBLOCK`: a path of the target may have become a FIFO, which must not make us wait.
 const NONBLOCK: i32 = 0o4000;
 
-/// Attaches the source line to every frame whose file can be read and has not been changed since the
-/// process was started.
-pub(crate) fn attach(snapshot: &mut Snapshot, identity: &Identity) {
+/// Adds what the text of the program tells: to every frame its line, where `lines` are wanted; in which function a
+/// coroutine was dropped; and which line has created one that was never started, where only one is found that
+/// can be it. Files that have changed since the process was started tell nothing.
+pub(crate) fn attach(snapshot: &mut Snapshot, identity: &Identity, lines: bool) {
     let mut sources = Sources { identity, files: FxHashMap::default() };
-    let mut done: FxHashMap<*const Frame, Arc<[Frame]>> = FxHashMap::default();
-    let mut with_source = |chain: &mut Arc<[Frame]>| {
-        let key = chain.as_ptr();
-        let new = done.entry(key).or_insert_with(|| {
-            chain
-                .iter()
-                .map(|frame| Frame { source: sources.line(&frame.file, frame.line), ..frame.clone() })
-                .collect()
-        });
-        *chain = new.clone();
-    };
-    // The old chains stay alive until all are replaced, so that no address is used twice.
-    let old: Vec<Arc<[Frame]>> = snapshot
-        .tasks
-        .iter()
-        .map(|t| t.chain.clone())
-        .chain(snapshot.threads.iter().map(|t| t.stack.clone()))
-        .collect();
-    for task in &mut snapshot.tasks {
-        with_source(&mut task.chain);
+    if lines {
+        sources.attach(snapshot);
     }
-    for thread in &mut snapshot.threads {
-        with_source(&mut thread.stack);
-    }
-    drop(old);
-}
-
-/// Adds what only the text of the program tells: in which function a coroutine was dropped, and which line
-/// has created one that was never started, where there is only one that can be it.
-pub(crate) fn complete(snapshot: &mut Snapshot, identity: &Identity) {
-    if snapshot.dropped.is_empty() && snapshot.coroutines.is_empty() {
-        return;
-    }
-    let mut sources = Sources { identity, files: FxHashMap::default() };
-    for dropped in &mut snapshot.dropped {
-        let lines = sources.lines(&dropped.at.file);
-        if let Some(function) = lines.and_then(|lines| text::enclosing_function(lines, dropped.at.line)) {
-            dropped.at.function = function.as_str().into();
-        }
-        dropped.at.source = sources.line(&dropped.at.file, dropped.at.line);
-    }
-    let mut files: Vec<Text> = snapshot.coroutines.iter().map(|c| c.defined.file.clone()).collect();
-    let chains = snapshot.tasks.iter().map(|t| &t.chain).chain(snapshot.threads.iter().map(|t| &t.stack));
-    let mut seen = FxHashSet::default();
-    for chain in chains.filter(|chain| seen.insert(chain.as_ptr())) {
-        files.extend(chain.iter().filter(|f| f.origin == Origin::Own).map(|f| f.file.clone()));
-    }
-    files.sort_unstable();
-    files.dedup();
-    files.truncate(MAX_SEARCHED);
-    let mut known: FxHashMap<Text, Option<Creation>> = FxHashMap::default();
-    for coroutine in &mut snapshot.coroutines {
-        let function = &coroutine.defined.function;
-        if coroutine.created.is_none() {
-            let created =
-                known.entry(function.clone()).or_insert_with(|| sources.only_call(&files, function));
-            coroutine.created.clone_from(created);
-        }
-    }
+    sources.place_dropped(snapshot);
+    sources.find_creations(snapshot);
 }
 
 struct Sources<'a> {
@@ -92,6 +39,68 @@ struct Sources<'a> {
 }
 
 impl Sources<'_> {
+    fn attach(&mut self, snapshot: &mut Snapshot) {
+        let mut done: FxHashMap<*const Frame, Arc<[Frame]>> = FxHashMap::default();
+        let mut with_source = |chain: &mut Arc<[Frame]>| {
+            let key = chain.as_ptr();
+            let new = done.entry(key).or_insert_with(|| {
+                chain
+                    .iter()
+                    .map(|frame| Frame { source: self.line(&frame.file, frame.line), ..frame.clone() })
+                    .collect()
+            });
+            *chain = new.clone();
+        };
+        // The old chains stay alive until all are replaced, so that no address is used twice.
+        let old: Vec<Arc<[Frame]>> = snapshot
+            .tasks
+            .iter()
+            .map(|t| t.chain.clone())
+            .chain(snapshot.threads.iter().map(|t| t.stack.clone()))
+            .collect();
+        for task in &mut snapshot.tasks {
+            with_source(&mut task.chain);
+        }
+        for thread in &mut snapshot.threads {
+            with_source(&mut thread.stack);
+        }
+        drop(old);
+    }
+
+    fn place_dropped(&mut self, snapshot: &mut Snapshot) {
+        for dropped in &mut snapshot.dropped {
+            let lines = self.lines(&dropped.at.file);
+            if let Some(function) = lines.and_then(|lines| text::enclosing_function(lines, dropped.at.line)) {
+                dropped.at.function = function.as_str().into();
+            }
+            dropped.at.source = self.line(&dropped.at.file, dropped.at.line);
+        }
+    }
+
+    fn find_creations(&mut self, snapshot: &mut Snapshot) {
+        if snapshot.coroutines.is_empty() {
+            return;
+        }
+        let mut files: Vec<Text> = snapshot.coroutines.iter().map(|c| c.defined.file.clone()).collect();
+        let chains = snapshot.tasks.iter().map(|t| &t.chain).chain(snapshot.threads.iter().map(|t| &t.stack));
+        let mut seen = FxHashSet::default();
+        for chain in chains.filter(|chain| seen.insert(chain.as_ptr())) {
+            files.extend(chain.iter().filter(|f| f.origin == Origin::Own).map(|f| f.file.clone()));
+        }
+        files.sort_unstable();
+        files.dedup();
+        files.truncate(MAX_SEARCHED);
+        let mut known: FxHashMap<Text, Option<Creation>> = FxHashMap::default();
+        for coroutine in &mut snapshot.coroutines {
+            let function = &coroutine.defined.function;
+            if coroutine.created.is_none() {
+                let created =
+                    known.entry(function.clone()).or_insert_with(|| self.only_call(&files, function));
+                coroutine.created.clone_from(created);
+            }
+        }
+    }
+
     fn line(&mut self, file: &Text, line: u32) -> Option<Text> {
         let index = usize::try_from(line).ok()?.checked_sub(1)?;
         self.lines(file)?.get(index).map(|line| line.trim().into())
@@ -121,16 +130,8 @@ impl Sources<'_> {
         }
         let (file, line, around) = found?;
         let source = self.line(&file, line);
-        let frame = Frame {
-            function: around.as_str().into(),
-            file,
-            line,
-            kind: FrameKind::Function,
-            origin: Origin::Own,
-            columns: None,
-            source,
-            locals: Vec::new(),
-        };
+        let own = Frame::new(around.as_str().into(), file, line, FrameKind::Function, Origin::Own);
+        let frame = Frame { source, ..own };
         Some(Creation { stack: [frame].into(), kept_by: CreationSource::SourceText, task: None })
     }
 

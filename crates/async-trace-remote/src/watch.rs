@@ -4,19 +4,17 @@ use crate::error::Result;
 use crate::{Options, capture};
 use async_trace_core::Snapshot;
 
-/// A process that is looked at again and again: what does not change between two looks need not be found again.
+/// A process that is looked at again and again, always in the same way. Each look is a [`capture`] of its own.
 pub struct Watcher {
     pid: u32,
     options: Options,
 }
 
 impl Watcher {
-    /// Gets ready to look at the process `pid`.
-    ///
-    /// # Errors
-    /// As [`capture`].
-    pub fn new(pid: u32, options: Options) -> Result<Self> {
-        Ok(Self { pid, options })
+    /// Looks at the process `pid`, which is not touched yet.
+    #[must_use]
+    pub fn new(pid: u32, options: Options) -> Self {
+        Self { pid, options }
     }
 
     /// Looks at it.
@@ -25,11 +23,5 @@ impl Watcher {
     /// As [`capture`]; [`crate::Error::Gone`] when it has ended.
     pub fn look(&mut self) -> Result<Snapshot> {
         capture(self.pid, &self.options)
-    }
-
-    /// The process.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.pid
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &RecordArguments, output: &mut Output) -> Result<Ou
         if pid == std::process::id() {
             return Err(Error::Own { pid });
         }
-        let mut watcher = Watcher::new(pid, options)?;
+        let mut watcher = Watcher::new(pid, options);
         // What cannot be read at all makes no file.
         let first = watcher.look()?;
         let mut recording = Recording::new(arguments, &path(arguments, pid))?;

@@ -79,7 +79,7 @@ fn source(pid: u32, options: &Options, known: Option<Known>) -> Source {
 
 /// What cannot be read at all is to be known before the screen is taken over.
 fn open(pid: u32, options: Options, only_asyncio: bool) -> Result<Process> {
-    let mut whole = Watcher::new(pid, Options { heap: true, ..options.clone() })?;
+    let mut whole = Watcher::new(pid, Options { heap: true, ..options.clone() });
     let first = whole.look()?;
     if only_asyncio && first.loops.is_empty() && first.tasks.is_empty() {
         let version = first.process.python.to_string();
@@ -109,7 +109,7 @@ impl Process {
         if begin < self.next_whole {
             let quick = match &mut self.quick {
                 Some(quick) => quick,
-                none => none.insert(Watcher::new(self.pid, self.options.clone())?),
+                none => none.insert(Watcher::new(self.pid, self.options.clone())),
             };
             return Ok(Taken { snapshot: quick.look()?, whole: false });
         }

@@ -100,7 +100,7 @@ impl Started {
 /// A first look at a process in which asyncio runs; nothing when it may still come to that.
 fn look(pid: u32, options: Options) -> Result<Option<(Watcher, Snapshot)>, Unread> {
     let look = || {
-        let mut watcher = Watcher::new(pid, options)?;
+        let mut watcher = Watcher::new(pid, options);
         let snapshot = watcher.look()?;
         Ok((watcher, snapshot))
     };
