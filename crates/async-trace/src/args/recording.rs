@@ -27,7 +27,7 @@ pub struct RecordArguments {
     /// Record for so long, such as 30s or 5min [default: until Ctrl-C, or until the process ends]
     #[arg(long, short, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// Samples in a second. Each pauses the process for about a millisecond
+    /// Samples in a second. Each pauses the process, as a dump does
     #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = rate)]
     pub rate: f64,
     /// The file to write [default: PID.recording]
