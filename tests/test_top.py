@@ -20,11 +20,15 @@ def tmux_is_there():
     terminal.needs_tmux()
 
 
-def top(term, *args):
+def view(term, *command):
     """Starts the tool in a terminal whose settings were noted, with something on the screen to come back to."""
     term.command("stty -a > before; echo what stood here is $((40 + 2))")
     term.wait_for("what stood here is 42")
-    term.command(tool.binary(), "top", *args, *tool.UNHURRIED)
+    term.command(tool.binary(), *command)
+
+
+def top(term, *args):
+    view(term, "top", *args, *tool.UNHURRIED)
 
 
 def assert_restored(term, code=0):
@@ -222,9 +226,7 @@ def test_a_recording_is_replayed(some_interpreter, tmp_path):
     with start("deadlock_two_locks", some_interpreter, "asyncio") as program:
         assert tool.run("record", program.pid, "-d", "2s", "-o", path, *tool.UNHURRIED).returncode == 0
     with terminal.Terminal() as term:
-        term.command("stty -a > before; echo what stood here is $((40 + 2))")
-        term.wait_for("what stood here is 42")
-        term.command(tool.binary(), "replay", path, "--interval", "200ms")
+        view(term, "replay", path, "--interval", "200ms")
         term.wait_for("deadlock (proven)", "4 tasks in 3 groups")
         term.wait_for("the recording ends here")
         term.keys("q")
@@ -236,9 +238,8 @@ def test_ends_when_its_terminal_is_gone(some_interpreter):
         with terminal.Terminal() as term:
             top(term, program.pid)
             term.wait_for("tasks in")
-            (viewer,) = tops(program.pid)
+            assert len(tops(program.pid)) == 1
         target.wait_until(lambda: tops(program.pid) == [], "it has ended")
-        assert viewer
 
 
 def tops(pid):

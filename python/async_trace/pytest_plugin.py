@@ -1,9 +1,10 @@
 """The pytest plugin: when a test with an event loop exceeds its time, say what every task does, and what is wrong.
 
-It needs no switching on; with ``ASYNC_TRACE=1`` it says where each task was created, too. The time is, of these, the first that is set: the option ``--async-trace-timeout``
-or ini value ``async_trace_timeout``; the timeout of the test by the plugin pytest-timeout; pytest's own
-``faulthandler_timeout``. What is printed goes past pytest's capturing to the terminal, once per test, just
-before pytest-timeout ends the test. The test itself is left alone.
+It needs no switching on; with ``ASYNC_TRACE=1`` it says where each task was created, too. The time is, of
+these, the first that is set: the option ``--async-trace-timeout`` or ini value ``async_trace_timeout``; the
+timeout of the test by the plugin pytest-timeout; pytest's own ``faulthandler_timeout``. What is printed goes
+past pytest's capturing to the terminal, once per test, just before pytest-timeout ends the test. The test
+itself is left alone.
 """
 
 from __future__ import annotations
@@ -131,8 +132,7 @@ class _Watch:
 
     def cancel(self) -> None:
         self._over.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
         if self._over.wait(max(self._seconds, 0.0)):
