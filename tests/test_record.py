@@ -28,7 +28,7 @@ def start(name, interpreter):
 
 def record(path, *args, **kwargs):
     """Records, and returns what was said about it."""
-    result = tool.run("record", *args, "-o", path, "--pause-budget", "1s", **kwargs)
+    result = tool.run("record", *args, "-o", path, **kwargs)
     assert result.returncode == 0, result.stderr
     assert result.stdout == ""
     return result.stderr
@@ -272,6 +272,68 @@ def test_a_command_is_started_recorded_and_passed_through(some_interpreter, tmp_
     assert result.stdout == "hello ['--flag', 'x'] input\n"
     assert re.search(r"samples of up to 1 task in ", result.stderr), result.stderr
     assert "main (<string>" in report(path, "folded")
+
+
+MOTION = """
+import asyncio, os
+async def red():
+    await asyncio.Event().wait()
+async def blue():
+    await asyncio.Queue().get()
+async def green():
+    await asyncio.sleep(60)
+async def inner(lock):
+    async with lock:
+        await asyncio.Event().wait()
+async def deep():
+    await inner(asyncio.Lock())
+async def parked(event):
+    await event.wait()
+async def spawner(n, rest):
+    while True:
+        function = [red, blue, green, deep][n % 4]
+        task = asyncio.create_task(function(), name=f"{function.__name__}-{n}")
+        n += 101
+        await asyncio.sleep(rest)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            pass
+async def main():
+    event = asyncio.Event()
+    tasks = [asyncio.create_task(parked(event), name=f"parked-{n}") for n in range(200)]
+    tasks += [asyncio.create_task(spawner(n, rest)) for n, rest in enumerate([0, 0.001, 0.003, 0.01, 0.02])]
+    print("READY", os.getpid(), flush=True)
+    await asyncio.gather(*tasks)
+asyncio.run(main())
+"""
+WAITS = {"red": "Event", "blue": "get from Queue", "green": "sleep", "deep": "Event"}
+
+
+@pytest.mark.parametrize("option", [[], ["--pause"]])
+def test_tasks_that_come_and_go_are_not_taken_for_each_other(interpreter, tmp_path, option):
+    # Their memory is used again and again; a sample keeps what the one before it knew of the others.
+    path = tmp_path / "motion.recording"
+    with target.Target([interpreter.path, "-c", MOTION]) as program:
+        record(path, program.pid, "-d", "2s", "--rate", "50", *option)
+    tracks, slices = {}, {}
+    for event in json.loads(report(path, "perfetto"))["traceEvents"]:
+        track = (event["pid"], event["tid"])
+        if event["ph"] == "M":
+            tracks[track] = event["args"]["name"]
+        elif event["ph"] == "B":
+            slices.setdefault(track, []).append((event["name"], event.get("args", {}).get("chain", "")))
+    seen = set()
+    for track, name in tracks.items():
+        kind = name.removeprefix("task ").rpartition("-")[0]
+        if kind == "parked":
+            assert len(slices[track]) == 1 and slices[track][0][0] == "Event event", (name, slices[track])
+        for wait, chain in slices[track] if kind in WAITS else []:
+            assert wait in (WAITS[kind], "ready, waits for the loop", "running"), (name, wait, chain)
+            assert not chain or chain.startswith(f"{kind} ("), (name, wait, chain)
+        seen.add(kind)
+    assert seen >= {*WAITS, "parked"} and sum(name.startswith("task parked-") for name in tracks.values()) == 200
 
 
 def test_a_second_recording_of_the_same_name_replaces_the_first(some_interpreter, tmp_path):

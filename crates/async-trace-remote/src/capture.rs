@@ -3,17 +3,17 @@
 
 pub(crate) mod core;
 pub(crate) mod image;
-mod live;
+pub(crate) mod live;
 #[cfg(test)]
 mod noise;
 
 use crate::Options;
 use crate::assemble;
-use crate::asyncio::walk::{self, Check, Session, Walked};
-use crate::asyncio::{Places, heap};
+use crate::asyncio::walk::{self, Check, Names, Session, Walked};
+use crate::asyncio::{Places, Scouted, heap};
 use crate::cpython::layout::{self, Layout};
 use crate::cpython::locate::Located;
-use crate::cpython::object::Reader;
+use crate::cpython::object::{Known, Reader};
 use crate::error::{Error, Result};
 use crate::memory::addr::Addr;
 use crate::memory::pages::Pages;
@@ -25,6 +25,7 @@ use async_trace_core::Snapshot;
 use async_trace_core::snapshot::{Consistency, Problem, Source};
 use nix::time::{ClockId, clock_gettime};
 use std::cell::{Cell, RefCell};
+use std::mem::take;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -61,13 +62,47 @@ pub(crate) struct Prepared {
     pub problems: Vec<Problem>,
 }
 
+/// What one look at a target leaves for the next.
+#[derive(Default)]
+pub(crate) struct Kept {
+    known: Known,
+    places: Places,
+    names: Names,
+    scouted: Scouted,
+    /// There was a look before.
+    again: bool,
+    /// There will be another one.
+    on: bool,
+}
+
+impl Kept {
+    /// Nothing yet, but there will be more looks than one.
+    pub(crate) fn begin() -> Self {
+        Self { on: true, ..Self::default() }
+    }
+
+    /// How much there is of it: it is not worth keeping for ever.
+    pub(crate) fn size(&self) -> usize {
+        self.known.texts() + self.names.len()
+    }
+}
+
 /// Reads the process `pid`.
 pub(crate) fn process(pid: u32, options: &Options) -> Result<Snapshot> {
     let started = Instant::now();
     let mut target = live::prepare(pid, options, |memory| Box::new(memory))?;
-    let pid = target.identity.pid;
-    let version = target.located.version;
-    let snapshot = snapshot(&mut target, options, started, |session| read(pid, session, options))?;
+    running(&mut target, &mut Kept::default(), options, started)
+}
+
+/// Reads a running target.
+pub(crate) fn running(
+    target: &mut Prepared,
+    kept: &mut Kept,
+    options: &Options,
+    started: Instant,
+) -> Result<Snapshot> {
+    let (pid, version, again) = (target.identity.pid, target.located.version, kept.again);
+    let snapshot = snapshot(target, kept, options, started, |session| read(pid, session, options, again))?;
     if !snapshot.process.asyncio {
         return Err(Error::NoAsyncio { pid, version: version.to_string() });
     }
@@ -77,22 +112,24 @@ pub(crate) fn process(pid: u32, options: &Options) -> Result<Snapshot> {
 /// Reads a target, by the passes that `read` makes over it.
 fn snapshot(
     target: &mut Prepared,
+    kept: &mut Kept,
     options: &Options,
     started: Instant,
     read: impl FnOnce(&Session<'_>) -> Result<Pass>,
 ) -> Result<Snapshot> {
     let pid = target.identity.pid;
     let layout = layout_of(pid, &target.located, &target.pages)?;
-    let reader = Reader::new(&target.pages, &layout, options.limits.budget);
+    let reader = Reader::new(&target.pages, &layout, take(&mut kept.known), options.limits.budget);
     let session = Session {
         reader: &reader,
-        places: Places::default(),
+        places: take(&mut kept.places),
         runtime: Addr(target.located.runtime),
         inner_pid: target.identity.inner_pid,
         locals: options.locals,
         now: Cell::new(target.now),
-        names: RefCell::default(),
-        scouted: RefCell::default(),
+        names: RefCell::new(take(&mut kept.names)),
+        scouted: RefCell::new(take(&mut kept.scouted)),
+        keeps: kept.on,
         may_pause: Cell::new(None),
         paused_again: Cell::default(),
     };
@@ -122,8 +159,13 @@ fn snapshot(
         crate::source::attach(&mut snapshot, &target.identity, options.source);
     }
     snapshot.capture.read_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let moment = session.now.get();
-    target.now = moment;
+    target.now = session.now.get();
+    let Session { places, names, scouted, .. } = session;
+    let (names, scouted) = (names.into_inner(), scouted.into_inner());
+    *kept = Kept { known: reader.known, places, names, scouted, again: kept.on, on: kept.on };
+    if kept.on {
+        target.pages.keep_footprints(kept.scouted.footprints());
+    }
     Ok(snapshot)
 }
 
@@ -143,7 +185,7 @@ fn still(path: &Path, mut target: Prepared, options: &Options) -> Result<Snapsho
         Ok(_) => Err(bad("its Python interpreter was still starting, or had finished already".into())),
         Err(torn) => Err(bad(format!("its Python interpreter cannot be read: {}", torn.0))),
     };
-    match snapshot(&mut target, options, Instant::now(), read) {
+    match snapshot(&mut target, &mut Kept::default(), options, Instant::now(), read) {
         Err(Error::Gone { .. }) => Err(bad("its Python interpreter cannot be read".into())),
         outcome => outcome,
     }
@@ -177,13 +219,15 @@ fn monotonic() -> Option<f64> {
     Some(Duration::from(now).as_secs_f64())
 }
 
-/// Walks the target: once as it runs, to learn which pages that needs; then, where it can be paused,
-/// on a copy made while it stood still.
-fn read(pid: u32, session: &Session<'_>, options: &Options) -> Result<Pass> {
+/// Walks the target: once as it runs, to learn which pages that needs, unless that is known from an
+/// earlier look; then, where it can be paused, on a copy made while it stood still.
+fn read(pid: u32, session: &Session<'_>, options: &Options, again: bool) -> Result<Pass> {
     let pages = session.reader.mem;
     session.now.set(monotonic());
-    // The first pass is only to learn what is needed; names and types that it finds stay.
-    walk_once(pid, session, Check::Nothing)?;
+    if !again {
+        // The first pass is only to learn what is needed; names and types that it finds stay.
+        walk_once(pid, session, Check::Nothing)?;
+    }
     if !options.pause {
         return unpaused(pid, session, None);
     }

@@ -1,27 +1,94 @@
 //! Reads one process again and again.
+//!
+//! Most of a process is at the second look what it was at the first. So the copy of its memory stays, and
+//! what was read from it: the next look copies the same pages, compares them with what they were, and reads
+//! only those tasks again whose bytes are others. What was taken for constant (types, code, texts) is compared,
+//! too: where one byte of it is another, all is forgotten, and the look is as the first.
 
-use crate::error::Result;
-use crate::{Options, capture};
+use crate::capture::{self, Kept, Prepared};
+use crate::error::{Error, Result};
+use crate::process::surroundings::Surroundings;
+use crate::{Options, process};
 use async_trace_core::Snapshot;
+use std::time::Instant;
 
-/// A process that is looked at again and again, always in the same way. Each look is a [`capture`] of its own.
+/// By how much what is kept may grow, beyond twice its first size, before all is read anew.
+const MAX_PAGES: usize = 4096;
+const MAX_KEPT: usize = 50_000;
+
+/// A process that is looked at again and again, always in the same way.
 pub struct Watcher {
     pid: u32,
     options: Options,
+    kept: Option<Look>,
+}
+
+/// What the last look has left.
+struct Look {
+    target: Prepared,
+    kept: Kept,
+    /// How many pages and other things the first look of its kind left.
+    first: (usize, usize),
 }
 
 impl Watcher {
     /// Looks at the process `pid`, which is not touched yet.
     #[must_use]
     pub fn new(pid: u32, options: Options) -> Self {
-        Self { pid, options }
+        Self { pid, options, kept: None }
     }
 
     /// Looks at it.
     ///
     /// # Errors
-    /// As [`capture`]; [`crate::Error::Gone`] when it has ended.
+    /// As [`crate::capture`]; [`Error::Gone`] when it has ended.
     pub fn look(&mut self) -> Result<Snapshot> {
-        capture(self.pid, &self.options)
+        if let Some(look) = self.kept.take()
+            && let Some((snapshot, look)) = look.again(&self.options)?
+        {
+            self.kept = Some(look);
+            return Ok(snapshot);
+        }
+        let (snapshot, look) = Look::first(self.pid, &self.options)?;
+        self.kept = Some(look);
+        Ok(snapshot)
+    }
+}
+
+impl Look {
+    fn first(pid: u32, options: &Options) -> Result<(Snapshot, Self)> {
+        let started = Instant::now();
+        let mut target = capture::live::prepare(pid, options, |memory| Box::new(memory))?;
+        target.pages.note_constants();
+        let mut kept = Kept::begin();
+        let snapshot = capture::running(&mut target, &mut kept, options, started)?;
+        target.pages.keep_constants();
+        let first = (target.pages.count(), kept.size());
+        Ok((snapshot, Self { target, kept, first }))
+    }
+
+    /// Looks again; none where it has to be as the first time.
+    fn again(mut self, options: &Options) -> Result<Option<(Snapshot, Self)>> {
+        let started = Instant::now();
+        let (pages, size) = self.first;
+        if self.target.pages.count() > 2 * pages + MAX_PAGES || self.kept.size() > 2 * size + MAX_KEPT {
+            return Ok(None);
+        }
+        let pid = self.target.identity.pid;
+        let identity = process::identity(pid)?;
+        if identity.starttime != self.target.identity.starttime {
+            return Err(Error::Gone { pid });
+        }
+        self.target.identity = identity;
+        self.target.os_threads = process::threads::list(pid).unwrap_or_default();
+        self.target.surroundings = Surroundings::of_live(pid);
+        let snapshot = capture::running(&mut self.target, &mut self.kept, options, started);
+        if !self.target.pages.constants_hold() {
+            return Ok(None);
+        }
+        // Whatever is wrong with it, the process is there: a look that knows nothing may see more.
+        let Ok(snapshot) = snapshot else { return Ok(None) };
+        self.target.pages.keep_constants();
+        Ok(Some((snapshot, self)))
     }
 }

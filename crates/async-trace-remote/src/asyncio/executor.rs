@@ -167,6 +167,7 @@ fn read(reader: &Reader<'_>, executor: Addr, busy: u32, walked: &mut Walked) -> 
     }
     walked.resources.put(Resource {
         addr: executor,
+        of: of.addr,
         kind: ResourceKind::Executor,
         type_name: reader.full_type_name(&of),
         state,

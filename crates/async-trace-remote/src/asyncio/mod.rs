@@ -26,3 +26,4 @@ mod wait;
 pub(crate) mod walk;
 
 pub(crate) use places::Places;
+pub(crate) use verify::Scouted;

@@ -79,6 +79,8 @@ pub(crate) struct Places {
     stdlib: RefCell<Option<Text>>,
     all: RefCell<Vec<Rc<Place>>>,
     by_code: RefCell<FxHashMap<(Addr, i32, FrameKind), u32>>,
+    /// The same, where it is not sure that the function is called so.
+    unsure: RefCell<FxHashMap<(Addr, i32, FrameKind), u32>>,
     by_name: RefCell<FxHashMap<(Text, FrameKind), u32>>,
     chains: RefCell<FxHashMap<Vec<u32>, Arc<[Frame]>>>,
     qualnames: RefCell<FxHashMap<Addr, Text>>,
@@ -114,7 +116,12 @@ impl Places {
         if let Some(known) = self.by_code.borrow().get(&key) {
             return *known;
         }
-        let function = self.function_name(reader, code, qualname);
+        let known_name = self.function_name(reader, code, qualname);
+        let by_code = if known_name.is_some() { &self.by_code } else { &self.unsure };
+        if let Some(known) = by_code.borrow().get(&key) {
+            return *known;
+        }
+        let function = known_name.unwrap_or_else(|| code.name.clone());
         let position = code.position(reader, lasti);
         let origin = self.origin_of(&code.file);
         let role = role_of(&code.file, &function, origin);
@@ -125,7 +132,7 @@ impl Places {
             },
             role,
         });
-        self.by_code.borrow_mut().insert(key, index);
+        by_code.borrow_mut().insert(key, index);
         index
     }
 
@@ -143,21 +150,21 @@ impl Places {
         index
     }
 
-    /// 3.9 and 3.10 keep the qualified name in the generator; the code then goes by it everywhere.
-    fn function_name(&self, reader: &Reader<'_>, code: &Code, generator: Option<Addr>) -> Text {
+    /// The qualified name of a function. 3.9 and 3.10 keep it in the generator; the code then goes by it
+    /// everywhere. A generator that was just freed, and its memory used again, has the name of another.
+    fn function_name(&self, reader: &Reader<'_>, code: &Code, generator: Option<Addr>) -> Option<Text> {
         if reader.layout.code.qualname.is_some() {
-            return code.qualname.clone();
+            return Some(code.qualname.clone());
         }
         if let Some(known) = self.qualnames.borrow().get(&code.addr) {
-            return known.clone();
+            return Some(known.clone());
         }
-        match generator.map(|g| crate::cpython::generator::qualname(reader, g)) {
-            Some(Ok(name)) => {
-                self.qualnames.borrow_mut().insert(code.addr, name.clone());
-                name
-            }
-            _ => code.name.clone(),
+        let name = crate::cpython::generator::qualname(reader, generator?).ok()?;
+        if name.rsplit('.').next() != Some(&*code.name) {
+            return None;
         }
+        self.qualnames.borrow_mut().insert(code.addr, name.clone());
+        Some(name)
     }
 
     /// Whose code a file is.

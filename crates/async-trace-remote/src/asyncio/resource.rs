@@ -16,9 +16,11 @@ const MAX_SEARCHED: u64 = 4096;
 const MAX_DETAILS: usize = 24;
 
 /// A thing that is waited for or held.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Resource {
     pub addr: Addr,
+    /// Its type.
+    pub of: Addr,
     pub kind: ResourceKind,
     pub type_name: Text,
     pub state: ResourceState,
@@ -32,12 +34,14 @@ pub(crate) struct Resource {
 }
 
 /// All that were met, each once.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Resources {
     pub list: Vec<Resource>,
     index: FxHashMap<Addr, usize>,
     /// Those that were asked for, while someone wants to know.
     pub asked: Vec<Addr>,
+    /// Where another object was found than the one that was known: the target runs.
+    pub replaced: Vec<Addr>,
 }
 
 impl Resources {
@@ -54,8 +58,11 @@ impl Resources {
     /// Reads the resource at `addr`, unless it is known.
     pub(crate) fn add(&mut self, reader: &Reader<'_>, addr: Addr, problems: &mut Problems) {
         self.asked.push(addr);
-        if self.index.contains_key(&addr) {
-            return;
+        if let Some(known) = self.get(addr) {
+            if reader.ptr(addr + 8).is_ok_and(|of| of == known.of) {
+                return;
+            }
+            self.replaced.push(addr);
         }
         let begin = reader.mem.begin_footprint();
         match read(reader, addr) {
@@ -65,6 +72,19 @@ impl Resources {
             }
             Err(torn) => problems.note(ProblemCode::ResourceUnreadable, torn, None),
         }
+    }
+
+    /// How many there are, and how many were asked for: what [`Resources::cut`] goes back to.
+    pub(crate) fn mark(&self) -> (usize, usize) {
+        (self.list.len(), self.asked.len())
+    }
+
+    /// Forgets those that were added since a mark.
+    pub(crate) fn cut(&mut self, (known, asked): (usize, usize)) {
+        for resource in self.list.drain(known.min(self.list.len())..) {
+            self.index.remove(&resource.addr);
+        }
+        self.asked.truncate(asked);
     }
 
     /// Puts them into another order.
@@ -82,16 +102,20 @@ impl Resources {
         let Some(resource) = known.index.remove(&addr).and_then(|index| known.list.get_mut(index)) else {
             return false;
         };
-        let footprint = take(&mut resource.footprint);
+        let begin = reader.mem.begin_footprint();
+        let mut footprint = take(&mut resource.footprint);
         resource.within = None;
-        if !reader.mem.is_unchanged(&footprint) && read(reader, addr).as_ref() != Ok(resource) {
-            return false;
+        if !reader.mem.is_unchanged(&footprint) {
+            if read(reader, addr).as_ref() != Ok(resource) {
+                return false;
+            }
+            footprint = reader.mem.end_footprint(begin);
         }
         let adopted = Resource {
             type_name: resource.type_name.clone(),
             state: take(&mut resource.state),
             waiters: take(&mut resource.waiters),
-            footprint: Footprint::default(),
+            footprint,
             ..*resource
         };
         self.put(adopted);
@@ -118,7 +142,7 @@ pub(crate) fn kind(reader: &Reader<'_>, addr: Addr) -> Read<Option<ResourceKind>
         _ => return Ok(None),
     }
     let of = reader.type_of(addr)?;
-    if let Some(known) = reader.resource_kinds.borrow().get(&of.addr) {
+    if let Some(known) = reader.known.resource_kinds.borrow().get(&of.addr) {
         return Ok(*known);
     }
     let mut found = None;
@@ -152,7 +176,7 @@ pub(crate) fn kind(reader: &Reader<'_>, addr: Addr) -> Read<Option<ResourceKind>
             None
         };
     }
-    reader.resource_kinds.borrow_mut().insert(of.addr, found);
+    reader.known.resource_kinds.borrow_mut().insert(of.addr, found);
     Ok(found)
 }
 
@@ -273,7 +297,7 @@ fn read(reader: &Reader<'_>, addr: Addr) -> Read<Resource> {
     }
     let within = None;
     let footprint = Footprint::default();
-    Ok(Resource { addr, kind, type_name, state, waiters, owner, within, footprint })
+    Ok(Resource { addr, of: of.addr, kind, type_name, state, waiters, owner, within, footprint })
 }
 
 /// The futures in a `_waiters` deque (or `None`). Libraries keep pairs with the future in them.

@@ -93,6 +93,7 @@ pub(crate) fn read(
         records,
         operations: Vec::new(),
         outcome: None,
+        ground: None,
     }))
 }
 

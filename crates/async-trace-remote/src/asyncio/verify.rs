@@ -9,7 +9,7 @@ use super::chain::Chain;
 use super::find::{self, Found};
 use super::resource::Resources;
 use super::task;
-use super::walk::{Check, On, Problems, Session, Task, Walked};
+use super::walk::{Check, Ground, On, Problems, Session, Task, Walked};
 use crate::cpython::object::{Read, Torn};
 use crate::cpython::runtime::{self, Interpreter, Stack, ThreadState};
 use crate::memory::addr::Addr;
@@ -24,8 +24,12 @@ use std::time::{Duration, Instant};
 /// How often a list that changes under our eyes, or a task that does, is read again.
 const MAX_LISTS: u32 = 16;
 const MAX_TRIES: u32 = 40;
+/// How often tasks are read again whose resource has become another.
+const MAX_ROUNDS: u32 = 4;
+/// How often it is tried with a task that is being executed.
+const RUNNING_TRIES: u32 = 2;
 /// How often it has to look the same. All of it is compared within microseconds.
-const LOOKS: u32 = 4;
+const LOOKS: u32 = 2;
 /// How long the target is stopped again for tasks that were not whole.
 const SECOND_PAUSE: Duration = Duration::from_micros(1500);
 
@@ -58,7 +62,7 @@ pub(crate) fn stack(session: &Session<'_>, thread: &ThreadState, check: Check) -
             stack.torn = stack.torn.or(Some(Torn("it changed each time it was read")));
             return stack;
         }
-        reader.mem.expire(&trace);
+        reader.mem.renew(&trace);
     }
 }
 
@@ -76,35 +80,42 @@ pub(crate) fn read_tasks(
         walked.problems.note(ProblemCode::TaskListTorn, *torn, None);
     }
     let mut chain = Chain::default();
+    let mem = session.reader.mem;
+    mem.note_footprints(check == Check::Nothing || session.keeps);
     if check == Check::Nothing {
         session.scouted.borrow_mut().scout(session, &found.tasks, &mut chain, walked);
+        mem.note_footprints(false);
         return;
     }
     if walked.tasks.is_empty() {
         session.scouted.borrow_mut().reuse(session, &mut found, walked);
     }
-    let mut attempts = Vec::with_capacity(found.tasks.len());
-    for addr in found.tasks {
-        attempts.push(attempt(session, addr, &mut chain, true, walked));
-    }
-    let suspects: Vec<usize> = match check {
+    // They moved between two looks, and are likely to do so again: where the target runs, none is taken for
+    // whole in passing.
+    let mut attempts = match check {
         Check::Nothing => return,
-        Check::Late => (0..attempts.len()).filter(|i| attempts[*i].late).collect(),
-        // They moved between two looks, and are likely to do so again: none is taken for whole in passing.
-        Check::All => (0..attempts.len()).collect(),
+        Check::Late => read_still(session, found.tasks, &mut chain, walked),
+        Check::All => read_running(session, found.tasks, &mut chain, walked),
     };
-    if !suspects.is_empty() {
+    let mut lost: Vec<usize> = (0..attempts.len()).filter(|index| attempts[*index].late).collect();
+    if !lost.is_empty() {
         // Comparing may not notice what was changed and changed back meanwhile. Stopping is surer.
-        let mut lost = suspects;
         read_paused(session, &mut lost, &mut attempts, &mut chain, walked);
-        lost.retain(|index| match settled(session, &attempts[*index], &mut chain, walked) {
-            Some(again) => {
-                attempts[*index] = again;
-                false
-            }
-            None => {
-                attempts[*index].task = Err(Torn("it changed each time it was read"));
-                true
+        lost.retain(|index| {
+            // Where the target runs, that was tried already.
+            let again = match check {
+                Check::Late => settled(session, &attempts[*index], &mut chain, walked),
+                _ => None,
+            };
+            match again {
+                Some(again) => {
+                    attempts[*index] = again;
+                    false
+                }
+                None => {
+                    attempts[*index].task = Err(Torn("it changed each time it was read"));
+                    true
+                }
             }
         });
         // Of those that were never whole, some have ended meanwhile: they are no problem.
@@ -114,6 +125,7 @@ pub(crate) fn read_tasks(
             attempts.retain(|a| a.task.is_ok() || !still.torn.is_empty() || there.contains(&a.addr));
         }
     }
+    mem.note_footprints(false);
     walked.tasks.reserve(attempts.len());
     for attempt in attempts {
         walked.problems.append(attempt.problems);
@@ -128,81 +140,93 @@ pub(crate) fn read_tasks(
     }
 }
 
-/// What the first pass has found. Most tasks of most targets stand still: what was read of those is
-/// good for the next pass too, if it finds their pages unchanged.
+/// What a pass has found. Most tasks of most targets stand still: what was read of those is good for the
+/// next pass too, if it finds their pages unchanged.
 #[derive(Default)]
 pub(crate) struct Scouted {
+    /// Those that stood still, with their grounds.
     tasks: Vec<Task>,
-    /// Beside each of the tasks: where it was read, and which resources were asked for. None for a task
-    /// that did not stand still.
-    grounds: Vec<Option<Ground>>,
     asked: Vec<Addr>,
     resources: Resources,
     carriers: FxHashMap<Addr, Vec<Addr>>,
 }
 
-struct Ground {
-    footprint: Footprint,
-    asked: Range<usize>,
-}
-
 impl Scouted {
-    /// Keeps what the pass has found when it is over.
+    /// Keeps what the first pass has found when it is over.
     pub(crate) fn keep(&mut self, walked: &mut Walked) {
         self.tasks = take(&mut walked.tasks);
+        self.tasks.retain(|task| task.ground.is_some());
         self.asked = take(&mut walked.resources.asked);
         self.resources = take(&mut walked.resources);
         self.carriers = take(&mut walked.files.carriers);
     }
 
-    /// Reads the tasks for the first time.
-    fn scout(&mut self, session: &Session<'_>, tasks: &[Addr], chain: &mut Chain, walked: &mut Walked) {
-        let mem = session.reader.mem;
-        mem.note_footprints(true);
-        walked.tasks.reserve(tasks.len());
-        self.grounds.reserve(tasks.len());
-        for addr in tasks {
-            let (ties, asked) = (walked.ties, walked.resources.asked.len());
-            let begin = mem.begin_footprint();
-            let attempt = attempt(session, *addr, chain, false, walked);
-            let Ok(Some(task)) = attempt.task else { continue };
-            let stands =
-                task.state == TaskState::Waiting && attempt.problems.list.is_empty() && walked.ties == ties;
-            let asked = asked..walked.resources.asked.len();
-            self.grounds.push(stands.then(|| Ground { footprint: mem.end_footprint(begin), asked }));
-            walked.index.insert(*addr, walked.tasks.len());
-            walked.tasks.push(task);
-        }
-        mem.note_footprints(false);
+    /// Keeps what a later pass has found so far.
+    pub(crate) fn copy(&mut self, walked: &Walked) {
+        self.tasks = walked.tasks.iter().filter(|task| task.ground.is_some()).cloned().collect();
+        self.asked.clone_from(&walked.resources.asked);
+        self.resources = walked.resources.clone();
+        self.carriers.clone_from(&walked.files.carriers);
     }
 
-    /// Takes over the tasks that are as the first pass saw them, and leaves the others in the list.
+    /// All places that it knows of.
+    pub(crate) fn footprints(&mut self) -> impl Iterator<Item = &mut Footprint> {
+        let tasks = self.tasks.iter_mut().filter_map(|task| task.ground.as_mut());
+        let resources = self.resources.list.iter_mut().map(|resource| &mut resource.footprint);
+        tasks.map(|ground| &mut ground.footprint).chain(resources)
+    }
+
+    /// Reads the tasks for the first time.
+    fn scout(&mut self, session: &Session<'_>, tasks: &[Addr], chain: &mut Chain, walked: &mut Walked) {
+        walked.tasks.reserve(tasks.len());
+        for addr in tasks {
+            if let Ok(Some(task)) = attempt(session, *addr, chain, walked).task {
+                walked.index.insert(*addr, walked.tasks.len());
+                walked.tasks.push(task);
+            }
+        }
+    }
+
+    /// Takes over the tasks that are as the earlier pass saw them, and leaves the others in the list.
     fn reuse(&mut self, session: &Session<'_>, found: &mut Found, walked: &mut Walked) {
-        let mut grounds = take(&mut self.grounds).into_iter();
         let mut tasks = take(&mut self.tasks);
-        tasks.retain(|task| {
-            let Some(ground) = grounds.next().flatten() else { return false };
-            found.contains(task.addr) && self.is_same(session, task, &ground, walked)
+        tasks.retain_mut(|task| {
+            let Some(ground) = task.ground.take() else { return false };
+            let is_same = found.contains(task.addr) && self.is_same(session, task, &ground, walked);
+            if is_same {
+                let begin = walked.resources.asked.len();
+                walked.resources.asked.extend_from_slice(self.asked_for(&ground));
+                task.ground = Some(Ground { asked: range(begin, walked.resources.asked.len()), ..ground });
+            }
+            is_same
         });
         walked.index = tasks.iter().enumerate().map(|(index, task)| (task.addr, index)).collect();
         walked.tasks = tasks;
         found.tasks.retain(|addr| !walked.index.contains_key(addr));
         *self = Self::default();
+        if session.keeps {
+            session.reader.mem.forget_changes();
+        }
+    }
+
+    fn asked_for(&self, ground: &Ground) -> &[Addr] {
+        self.asked.get(ground.asked.start as usize..ground.asked.end as usize).unwrap_or_default()
     }
 
     fn is_same(&mut self, session: &Session<'_>, task: &Task, ground: &Ground, walked: &mut Walked) -> bool {
         let reader = session.reader;
-        let asked = self.asked.get(ground.asked.clone()).unwrap_or_default();
+        let Self { asked, resources, carriers, .. } = self;
+        let asked = asked.get(ground.asked.start as usize..ground.asked.end as usize).unwrap_or_default();
         if !reader.mem.is_unchanged(&ground.footprint)
             || walked.threads.iter().any(|thread| thread.running_task == Some(task.addr))
-            || !asked.iter().all(|addr| walked.resources.adopt(reader, &mut self.resources, *addr))
+            || !asked.iter().all(|addr| walked.resources.adopt(reader, resources, *addr))
         {
             return false;
         }
         if let Some(wait) = &task.wait
             && let On::Resource(object) | On::Future(object) = wait.on
         {
-            if let Some(carriers) = self.carriers.get(&object) {
+            if let Some(carriers) = carriers.get(&object) {
                 walked.files.carriers.insert(object, carriers.clone());
             }
             if let Some(pool) = wait.within {
@@ -211,6 +235,56 @@ impl Scouted {
         }
         true
     }
+}
+
+fn range(begin: usize, end: usize) -> Range<u32> {
+    let at = |place| u32::try_from(place).unwrap_or(u32::MAX);
+    at(begin)..at(end)
+}
+
+/// Reads tasks of a target that runs. Those that never stood still are late.
+fn read_running(
+    session: &Session<'_>,
+    mut tasks: Vec<Addr>,
+    chain: &mut Chain,
+    walked: &mut Walked,
+) -> Vec<Attempt> {
+    let mut attempts: Vec<Attempt> = Vec::with_capacity(tasks.len());
+    for _ in 0..MAX_ROUNDS {
+        for addr in tasks {
+            let mark = walked.resources.mark();
+            let first = attempt(session, addr, chain, walked);
+            // It has moved between two passes, and is likely to do so again: it is not taken for whole in
+            // passing.
+            walked.resources.cut(mark);
+            attempts.push(match settled(session, &first, chain, walked) {
+                Some(again) => Attempt { late: false, ..again },
+                None => Attempt { late: true, ..first },
+            });
+        }
+        // What a task was seen to wait for may have been freed, and its memory used again, before another one
+        // was looked at that waits for what is there now. Then the first has moved on.
+        let replaced: FxHashSet<Addr> = walked.resources.replaced.drain(..).collect();
+        if replaced.is_empty() {
+            return attempts;
+        }
+        let is_old = |task: &Task| task.concerns().any(|resource| replaced.contains(&resource));
+        tasks = walked.tasks.extract_if(.., |task| is_old(task)).map(|task| task.addr).collect();
+        let old = attempts.extract_if(.., |old| matches!(&old.task, Ok(Some(task)) if is_old(task)));
+        tasks.extend(old.map(|attempt| attempt.addr));
+        walked.index = walked.tasks.iter().enumerate().map(|(at, task)| (task.addr, at)).collect();
+    }
+    attempts
+}
+
+/// Reads tasks of a target that stands still. Those are late for which that came to an end meanwhile.
+fn read_still(
+    session: &Session<'_>,
+    tasks: Vec<Addr>,
+    chain: &mut Chain,
+    walked: &mut Walked,
+) -> Vec<Attempt> {
+    tasks.into_iter().map(|addr| attempt(session, addr, chain, walked)).collect()
 }
 
 /// The addresses of all tasks. A list that is being changed is read again.
@@ -237,7 +311,7 @@ fn find_tasks(
         if whole {
             return found;
         }
-        mem.expire(&trace);
+        mem.renew(&trace);
     }
     // It never stood still: what is seen now is most of it, and each task is checked by itself.
     let mut found = Found::default();
@@ -246,23 +320,27 @@ fn find_tasks(
 }
 
 /// Reads one task.
-fn attempt(
-    session: &Session<'_>,
-    addr: Addr,
-    chain: &mut Chain,
-    traced: bool,
-    walked: &mut Walked,
-) -> Attempt {
+fn attempt(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Walked) -> Attempt {
     let mem = session.reader.mem;
+    let (ties, asked) = (walked.ties, walked.resources.asked.len());
     let late = mem.late_reads();
-    if traced {
+    let begin = mem.begin_footprint();
+    if !walked.scouting {
         mem.begin_trace();
     }
     // Problems count only if this attempt is the one that is kept.
     let before = take(&mut walked.problems);
-    let task = task::read(session, addr, chain, walked);
+    let mut task = task::read(session, addr, chain, walked);
     let problems = replace(&mut walked.problems, before);
-    let trace = if traced { mem.end_trace() } else { Trace::default() };
+    let trace = if walked.scouting { Trace::default() } else { mem.end_trace() };
+    if let Ok(Some(task)) = &mut task
+        && task.state == TaskState::Waiting
+        && problems.list.is_empty()
+        && walked.ties == ties
+    {
+        let asked = range(asked, walked.resources.asked.len());
+        task.ground = Some(Ground { footprint: mem.end_footprint(begin), asked });
+    }
     Attempt { addr, task, problems, trace, late: mem.late_reads() != late }
 }
 
@@ -302,15 +380,23 @@ fn settled(
     walked: &mut Walked,
 ) -> Option<Attempt> {
     let mem = session.reader.mem;
-    mem.expire(&first.trace);
-    for _ in 0..MAX_TRIES {
-        let again = attempt(session, first.addr, chain, true, walked);
+    mem.renew(&first.trace);
+    for tries in 0..MAX_TRIES {
+        let mark = walked.resources.mark();
+        let again = attempt(session, first.addr, chain, walked);
         // More than once: what goes back and forth may look the same by chance.
         let is_same = || (0..LOOKS).all(|_| !mem.changed(&again.trace));
         if again.task.is_ok() && again.problems.list.is_empty() && is_same() {
             return Some(again);
         }
-        mem.expire(&again.trace);
+        walked.resources.cut(mark);
+        // What is being executed stands still never.
+        if tries > RUNNING_TRIES
+            && again.task.is_ok_and(|task| task.is_some_and(|task| task.state == TaskState::Running))
+        {
+            return None;
+        }
+        mem.renew(&again.trace);
     }
     None
 }

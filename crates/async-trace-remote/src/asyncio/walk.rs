@@ -11,6 +11,7 @@ use crate::cpython::frame::Frame as PyFrame;
 use crate::cpython::object::{OVER_BUDGET, Reader, Torn};
 use crate::cpython::runtime::{self, Interpreter, ThreadState};
 use crate::memory::addr::Addr;
+use crate::memory::pages::Footprint;
 use async_trace_core::frame::{Frame, Local};
 use async_trace_core::snapshot::{
     Callback, Connection, Context, Creation, LoopState, Operation, Outcome, ProblemCode, TaskState, Trust,
@@ -19,8 +20,12 @@ use async_trace_core::snapshot::{
 use async_trace_core::text::Text;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// By which name a place calls an object.
+pub(crate) type Names = FxHashMap<(Addr, u32), Option<Text>>;
 
 /// What is the same for every pass over one target.
 pub(crate) struct Session<'t> {
@@ -35,9 +40,11 @@ pub(crate) struct Session<'t> {
     /// The clock of event loops (`CLOCK_MONOTONIC`, in seconds) at the moment of the pass.
     pub now: Cell<Option<f64>>,
     /// Names by which lines of code call objects; the same in every pass.
-    pub names: RefCell<FxHashMap<(Addr, u32), Option<Text>>>,
-    /// What the first pass has found, for the passes after it.
+    pub names: RefCell<Names>,
+    /// What an earlier pass has found, for the one after it.
     pub scouted: RefCell<Scouted>,
+    /// There will be another pass, which wants to know what this one has found.
+    pub keeps: bool,
     /// The process, where it may be stopped, and how long that was done beside the pause for copying.
     pub may_pause: Cell<Option<u32>>,
     pub paused_again: Cell<Duration>,
@@ -58,6 +65,7 @@ pub(crate) struct Thread {
 }
 
 /// A task, as memory shows it.
+#[derive(Clone)]
 pub(crate) struct Task {
     pub addr: Addr,
     pub name: Text,
@@ -77,6 +85,30 @@ pub(crate) struct Task {
     pub records: Option<super::hook::Records>,
     pub operations: Vec<Operation>,
     pub outcome: Option<Outcome>,
+    /// What it was read from, where that is to be compared with what will be there later.
+    pub ground: Option<Ground>,
+}
+
+impl Task {
+    /// The resources that it waits for or holds.
+    pub(crate) fn concerns(&self) -> impl Iterator<Item = Addr> {
+        let waits = self.wait.as_ref().into_iter().flat_map(|wait| {
+            let on = match wait.on {
+                On::Resource(resource) => Some(resource),
+                _ => None,
+            };
+            on.into_iter().chain(wait.within)
+        });
+        waits.chain(self.holds.iter().map(|hold| hold.resource))
+    }
+}
+
+/// What a task was read from.
+#[derive(Clone)]
+pub(crate) struct Ground {
+    pub footprint: Footprint,
+    /// Which of [`Resources::asked`] it asked for.
+    pub asked: Range<u32>,
 }
 
 /// Something held.
@@ -292,6 +324,10 @@ pub(crate) fn run(session: &Session<'_>, check: Check) -> Result<Walked, Torn> {
         }
         walked.hook = super::hook::Hook::find(reader, interpreter).ok().flatten().or(walked.hook);
         super::verify::read_tasks(session, interpreter, &threads, asyncio, check, &mut walked);
+    }
+    if session.keeps && !walked.scouting {
+        // What follows puts more into them, which the next pass will find for itself.
+        session.scouted.borrow_mut().copy(&walked);
     }
     super::event_loop::read_all(session, &mut walked);
     super::executor::read_all(session, &mut walked);

@@ -1,6 +1,6 @@
 //! Recorded images: making one of a running process, and reading one.
 
-use super::{Prepared, live};
+use super::{Kept, Prepared, live};
 use crate::Options;
 use crate::error::{Error, Result};
 use crate::memory::Memory;
@@ -76,8 +76,9 @@ pub(crate) fn record(pid: u32, path: &Path, options: &Options) -> Result<Snapsho
     let kept = Rc::new(RefCell::new(PageSet::default()));
     let mut target = live::prepare(pid, options, |memory| Box::new(Recorder::new(memory, kept.clone())))?;
     let pid = target.identity.pid;
-    let snapshot =
-        super::snapshot(&mut target, options, started, |session| super::read(pid, session, options))?;
+    let snapshot = super::snapshot(&mut target, &mut Kept::default(), options, started, |session| {
+        super::read(pid, session, options, false)
+    })?;
     let facts = facts(&target, &snapshot);
     drop(target);
     // Pages are copied with their neighbours. Reading once more tells which of them are needed.

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use std::io;
 
 /// Finds CPython in process `pid`. Its memory is read through what `through` makes of it.
-pub(super) fn prepare(
+pub(crate) fn prepare(
     pid: u32,
     options: &Options,
     through: impl FnOnce(Live) -> Box<dyn Memory>,

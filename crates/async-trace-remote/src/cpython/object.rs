@@ -132,6 +132,14 @@ pub(crate) enum Kind {
 pub(crate) struct Reader<'t> {
     pub mem: &'t Pages,
     pub layout: &'t Layout,
+    pub known: Known,
+    /// How many steps the walks may still take.
+    pub budget: Cell<u64>,
+}
+
+/// What never changes in a target, each read once.
+#[derive(Default)]
+pub(crate) struct Known {
     types: RefCell<FxHashMap<Addr, Rc<Type>>>,
     texts: RefCell<FxHashMap<Addr, Text>>,
     interned: RefCell<rustc_hash::FxHashSet<Text>>,
@@ -142,24 +150,19 @@ pub(crate) struct Reader<'t> {
     pub resource_kinds: RefCell<FxHashMap<Addr, Option<ResourceKind>>>,
     /// The dicts of modules, by interpreter and name.
     pub modules: RefCell<FxHashMap<(Addr, &'static str), Addr>>,
-    /// How many steps the walks may still take.
-    pub budget: Cell<u64>,
+}
+
+impl Known {
+    /// How many texts there are: the names of tasks are among them, and there are ever more of those.
+    pub(crate) fn texts(&self) -> usize {
+        self.interned.borrow().len()
+    }
 }
 
 impl<'t> Reader<'t> {
-    pub(crate) fn new(mem: &'t Pages, layout: &'t Layout, budget: u64) -> Self {
-        Self {
-            mem,
-            layout,
-            types: RefCell::default(),
-            texts: RefCell::default(),
-            interned: RefCell::default(),
-            codes: RefCell::default(),
-            key_index: RefCell::default(),
-            resource_kinds: RefCell::default(),
-            modules: RefCell::default(),
-            budget: Cell::new(budget),
-        }
+    /// Reads from `mem`; `known` was read from there before.
+    pub(crate) fn new(mem: &'t Pages, layout: &'t Layout, known: Known, budget: u64) -> Self {
+        Self { mem, layout, known, budget: Cell::new(budget) }
     }
 
     /// Pays for `n` steps of a walk.
@@ -249,8 +252,7 @@ impl<'t> Reader<'t> {
             let n = usize::try_from(64 - at.0 % 64).unwrap_or(1);
             let mut piece = [0; 64];
             self.spend(1)?;
-            self.mem.read(at, &mut piece[..n])?;
-            match piece[..n].iter().position(|b| *b == 0) {
+            match self.mem.read_until(at, &mut piece[..n], 0)? {
                 Some(end) => {
                     out.extend_from_slice(&piece[..end]);
                     return Ok(self.intern(&String::from_utf8_lossy(&out)));
@@ -263,7 +265,7 @@ impl<'t> Reader<'t> {
 
     /// The one shared copy of a text.
     pub(crate) fn intern(&self, text: &str) -> Text {
-        let mut interned = self.interned.borrow_mut();
+        let mut interned = self.known.interned.borrow_mut();
         if let Some(known) = interned.get(text) {
             return known.clone();
         }
@@ -280,14 +282,14 @@ impl<'t> Reader<'t> {
 
     pub(crate) fn kind_of(&self, object: Addr) -> Read<Kind> {
         let addr = self.ptr(object + 8)?;
-        if let Some(known) = self.types.borrow().get(&addr) {
+        if let Some(known) = self.known.types.borrow().get(&addr) {
             return Ok(known.kind);
         }
         Ok(self.type_at(addr)?.kind)
     }
 
     pub(crate) fn type_at(&self, addr: Addr) -> Read<Rc<Type>> {
-        if let Some(known) = self.types.borrow().get(&addr) {
+        if let Some(known) = self.known.types.borrow().get(&addr) {
             return Ok(known.clone());
         }
         let _constant = self.mem.constant();
@@ -320,7 +322,7 @@ impl<'t> Reader<'t> {
             slots: RefCell::default(),
             module: RefCell::default(),
         });
-        self.types.borrow_mut().insert(addr, new.clone());
+        self.known.types.borrow_mut().insert(addr, new.clone());
         Ok(new)
     }
 
@@ -385,12 +387,12 @@ impl<'t> Reader<'t> {
 
     /// A `str`. Texts are immutable and most are shared: each is decoded once.
     pub(crate) fn text(&self, object: Addr) -> Read<Text> {
-        if let Some(known) = self.texts.borrow().get(&object) {
+        if let Some(known) = self.known.texts.borrow().get(&object) {
             return Ok(known.clone());
         }
         let _constant = self.mem.constant();
         let text = self.fresh_text(object)?;
-        self.texts.borrow_mut().insert(object, text.clone());
+        self.known.texts.borrow_mut().insert(object, text.clone());
         Ok(text)
     }
 
@@ -404,9 +406,10 @@ impl<'t> Reader<'t> {
         if self.kind_of(object)? != Kind::Str {
             return Err(Torn("a text that is none"));
         }
-        let head: [u8; 40] = self.array(object)?;
-        let length = word(&head[16..24]);
-        let state = u32::from_le_bytes([head[32], head[33], head[34], head[35]]);
+        // Behind the count of references, which is not the text's own.
+        let head: [u8; 24] = self.array(object + 16)?;
+        let length = word(&head[..8]);
+        let state = half(&head[16..]);
         let (kind, compact, ascii) = (state >> 2 & 7, state >> 5 & 1 != 0, state >> 6 & 1 != 0);
         let l = &self.layout.text;
         let data = match (compact, ascii) {
@@ -447,7 +450,7 @@ impl<'t> Reader<'t> {
 
     /// Whether `object` is the ASCII `str` `expected`.
     fn text_is(&self, object: Addr, expected: &str) -> Read<bool> {
-        if let Some(known) = self.texts.borrow().get(&object) {
+        if let Some(known) = self.known.texts.borrow().get(&object) {
             return Ok(&**known == expected);
         }
         let _constant = self.mem.constant();
@@ -616,12 +619,12 @@ impl<'t> Reader<'t> {
                 (keys + 40 + size * index, 24, self.u64(keys + 32)?)
             }
             DictKeys::Logarithmic => {
-                let head: [u8; 32] = self.array(keys)?;
-                let (log2_index_bytes, kind) = (head[9], head[10]);
+                let head: [u8; 24] = self.array(keys + 8)?;
+                let (log2_index_bytes, kind) = (head[1], head[2]);
                 if log2_index_bytes > 40 || kind > 2 {
                     return Err(Torn("a dict of unknown form"));
                 }
-                (keys + 32 + (1 << log2_index_bytes), if kind == 0 { 24 } else { 16 }, word(&head[24..32]))
+                (keys + 32 + (1 << log2_index_bytes), if kind == 0 { 24 } else { 16 }, word(&head[16..]))
             }
         };
         if count > MAX_ITEMS {
@@ -730,13 +733,13 @@ impl<'t> Reader<'t> {
 
     /// Shared keys only ever grow: a place once found stays; a miss is not remembered.
     fn key_position(&self, keys: Addr, name: &'static str) -> Read<Option<u32>> {
-        if let Some(known) = self.key_index.borrow().get(&(keys, name)) {
+        if let Some(known) = self.known.key_index.borrow().get(&(keys, name)) {
             return Ok(Some(*known));
         }
         for (index, key) in self.shared_keys(keys)?.into_iter().enumerate() {
             if !key.is_null() && self.text_is(key, name)? {
                 let index = u32::try_from(index).map_err(|_| Torn("a dict of impossible size"))?;
-                self.key_index.borrow_mut().insert((keys, name), index);
+                self.known.key_index.borrow_mut().insert((keys, name), index);
                 return Ok(Some(index));
             }
         }
@@ -759,16 +762,16 @@ impl<'t> Reader<'t> {
                 (keys + 40 + size * index, 24, 8, self.u64(keys + 32)?)
             }
             DictKeys::Logarithmic => {
-                let head: [u8; 32] = self.array(keys)?;
-                if head[9] > 40 {
+                let head: [u8; 24] = self.array(keys + 8)?;
+                if head[1] > 40 {
                     return Err(Torn("a dict of unknown form"));
                 }
-                let general = head[10] == 0;
+                let general = head[2] == 0;
                 (
-                    keys + 32 + (1 << head[9]),
+                    keys + 32 + (1 << head[1]),
                     if general { 24 } else { 16 },
                     u64::from(general) * 8,
-                    word(&head[24..32]),
+                    word(&head[16..]),
                 )
             }
         };
@@ -841,7 +844,7 @@ impl<'t> Reader<'t> {
 
     /// A code object. Code never changes, so each is read once.
     pub(crate) fn code(&self, object: Addr) -> Read<Rc<Code>> {
-        if let Some(known) = self.codes.borrow().get(&object) {
+        if let Some(known) = self.known.codes.borrow().get(&object) {
             return Ok(known.clone());
         }
         let _constant = self.mem.constant();
@@ -849,7 +852,7 @@ impl<'t> Reader<'t> {
             return Err(Torn("a frame without code"));
         }
         let new = Rc::new(Code::read(self, object)?);
-        self.codes.borrow_mut().insert(object, new.clone());
+        self.known.codes.borrow_mut().insert(object, new.clone());
         Ok(new)
     }
 

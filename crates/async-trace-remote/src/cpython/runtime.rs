@@ -169,13 +169,14 @@ pub(crate) fn module(
     name: &'static str,
 ) -> Read<Option<Addr>> {
     // A module stays where it is; `sys.modules` is large.
-    if let Some(known) = reader.modules.borrow().get(&(interpreter.addr, name)) {
+    if let Some(known) = reader.known.modules.borrow().get(&(interpreter.addr, name)) {
         return Ok(Some(*known));
     }
     match reader.dict_get(interpreter.modules, name)? {
         Some(module) if reader.kind_of(module)? == Kind::Module => {
+            let _constant = reader.mem.constant();
             let dict = reader.module_dict(module)?;
-            reader.modules.borrow_mut().insert((interpreter.addr, name), dict);
+            reader.known.modules.borrow_mut().insert((interpreter.addr, name), dict);
             Ok(Some(dict))
         }
         _ => Ok(None),

@@ -9,7 +9,7 @@ use super::addr::Addr;
 use super::{Memory, Piece};
 use crate::process::pause::Over;
 use memmap2::{Advice, MmapMut};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::array;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -28,6 +28,8 @@ const MISSES: u8 = 40;
 const STRIP: usize = 16;
 /// So many pages that need not be copied anew are copied with their neighbours: a piece more costs as much.
 const GAP: usize = 4;
+/// So many bytes between two pieces are copied with them: another piece costs as much.
+const SPAN_GAP: u64 = 1024;
 /// How many pages are copied between two looks whether the pause is over.
 const BATCH: usize = 64;
 /// How many pages are known without looking them up.
@@ -51,9 +53,14 @@ pub(crate) struct Pages {
     /// What is read, while someone wants to know.
     tracing: Cell<bool>,
     trace: RefCell<Vec<(Addr, u32)>>,
+    /// What is copied only to be compared.
+    scratch: RefCell<Vec<u8>>,
     /// What is read of which pages, while someone wants to know.
     walking: Cell<bool>,
     footprint: RefCell<Vec<Step>>,
+    /// What is read for something that never changes, while someone wants to know, and what it was.
+    keeping: Cell<bool>,
+    constants: RefCell<Constants>,
     /// The pause that what is copied now belongs to. What is copied when it is over is of a later moment
     /// than the rest: how many pages that were, and how often one of them was turned to.
     pause: RefCell<Option<Over>>,
@@ -98,6 +105,15 @@ struct Store {
     misses: FxHashMap<u64, u8>,
 }
 
+/// What was taken for something that never changes: what is new, and what is known with what it was.
+#[derive(Default)]
+struct Constants {
+    noted: Vec<(Addr, u32)>,
+    seen: FxHashSet<(Addr, u32)>,
+    parts: Vec<(Addr, u32)>,
+    bytes: Vec<u8>,
+}
+
 const GONE: u64 = u64::MAX;
 const NOWHERE: Near = Near { page: GONE, slot: 0, step: 0, marked: false };
 
@@ -139,6 +155,29 @@ impl Store {
         self.slabs.get_mut(slots.start / SLAB_PAGES)?.get_mut(start..start + slots.len() * PAGE_LEN)
     }
 
+    /// Puts another copy in the place of one, and notes what has changed.
+    fn replace(&mut self, slot: usize, fresh: &[u8], whole: bool) {
+        let changed = match self.bytes_mut(slot..slot + 1) {
+            Some(known) if whole && known == fresh => return,
+            Some(known) if whole => {
+                let changed = differences(known, fresh);
+                known.copy_from_slice(fresh);
+                changed
+            }
+            _ => u32::MAX,
+        };
+        self.changed[slot] |= changed;
+    }
+
+    /// Shows `len` bytes from `addr` on, in pieces, as long as that is wanted. Whether all of them were.
+    fn peek(&self, addr: Addr, len: u32, mut show: impl FnMut(&[u8]) -> bool) -> bool {
+        parts(addr, len).all(|(addr, len)| {
+            let offset = usize::try_from(addr.0 % PAGE).unwrap_or(0);
+            let page = self.slots.get(&(addr.0 / PAGE)).and_then(|slot| self.bytes(*slot as usize));
+            page.and_then(|page| page.get(offset..offset + len)).is_some_and(&mut show)
+        })
+    }
+
     fn bytes(&self, slot: usize) -> Option<&[u8]> {
         let start = slot % SLAB_PAGES * PAGE_LEN;
         self.slabs.get(slot / SLAB_PAGES)?.get(start..start + PAGE_LEN)
@@ -151,6 +190,10 @@ const USED: u8 = 1;
 const STALE: u8 = 2;
 /// It was copied after the target ran on: whoever reads it reads of a later moment.
 const LATE: u8 = 4;
+/// Something that never changes was read from the page, while that is noted.
+const CONSTANT: u8 = 8;
+/// Pages that a refresh copies.
+const NEEDED: u8 = USED | CONSTANT;
 
 /// While it lives, what is read never changes.
 pub(crate) struct Constant<'a>(&'a Cell<u32>);
@@ -171,8 +214,11 @@ impl Pages {
             constant: Cell::new(0),
             tracing: Cell::new(false),
             trace: RefCell::default(),
+            scratch: RefCell::default(),
             walking: Cell::new(false),
             footprint: RefCell::default(),
+            keeping: Cell::new(false),
+            constants: RefCell::default(),
             pause: RefCell::default(),
             late_pages: Cell::new(0),
             late_reads: Cell::new(0),
@@ -184,6 +230,24 @@ impl Pages {
     /// Copies `buf.len()` bytes from `addr`.
     pub(crate) fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Unreadable> {
         self.note(addr, buf.len());
+        self.read_silently(addr, buf)
+    }
+
+    /// Copies `buf.len()` bytes from `addr`, of which those up to the first `end` are what is asked for: says how many
+    /// these are, without `end`, unless it is not among them.
+    pub(crate) fn read_until(
+        &self,
+        addr: Addr,
+        buf: &mut [u8],
+        end: u8,
+    ) -> Result<Option<usize>, Unreadable> {
+        self.read_silently(addr, buf)?;
+        let end = buf.iter().position(|byte| *byte == end);
+        self.note(addr, end.map_or(buf.len(), |end| end + 1));
+        Ok(end)
+    }
+
+    fn read_silently(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Unreadable> {
         let (page, offset) = (addr.0 / PAGE, usize::try_from(addr.0 % PAGE).unwrap_or(0));
         let first = buf.len().min(PAGE_LEN - offset);
         self.copy(page, offset, &mut buf[..first])?;
@@ -226,8 +290,12 @@ impl Pages {
 
     #[inline]
     fn note(&self, addr: Addr, len: usize) {
-        if self.tracing.get() && self.constant.get() == 0 {
-            self.trace.borrow_mut().push((addr, u32::try_from(len).unwrap_or(u32::MAX)));
+        if self.constant.get() == 0 {
+            if self.tracing.get() {
+                self.trace.borrow_mut().push((addr, u32::try_from(len).unwrap_or(u32::MAX)));
+            }
+        } else if self.keeping.get() {
+            self.constants.borrow_mut().noted.push((addr, u32::try_from(len).unwrap_or(u32::MAX)));
         }
     }
 
@@ -266,14 +334,20 @@ impl Pages {
         };
         let mut marks = self.constant.get() == 0;
         let mut step = 0;
-        if marks {
+        if !marks {
+            if self.keeping.get()
+                && let Some(flags) = self.store.borrow_mut().flags.get_mut(slot as usize)
+            {
+                *flags |= CONSTANT;
+            }
+        } else {
             let mut store = self.store.borrow_mut();
             let flags = store.flags.get(slot as usize).copied().unwrap_or(0);
             if flags & STALE != 0 {
                 self.copy_again(&mut store, slot)?;
             }
             if let Some(flags) = store.flags.get_mut(slot as usize) {
-                *flags = *flags & LATE | USED;
+                *flags = *flags & (LATE | CONSTANT) | USED;
                 // Each read of it is one of a later moment, and has to come by here.
                 if *flags & LATE != 0 {
                     self.late_reads.set(self.late_reads.get() + 1);
@@ -300,15 +374,20 @@ impl Pages {
     fn copy_again(&self, store: &mut Store, slot: u32) -> Result<(), Unreadable> {
         let slot = slot as usize;
         let page = store.pages.get(slot).copied().ok_or(Unreadable)?;
-        store.changed[slot] = u32::MAX;
-        let buf = store.bytes_mut(slot..slot + 1).ok_or(Unreadable)?;
+        let mut fresh = [0; PAGE_LEN];
         self.bytes_read.set(self.bytes_read.get() + PAGE);
-        let whole = self.memory.read(page.wrapping_mul(PAGE), buf) == PAGE_LEN;
+        let whole = self.memory.read(page.wrapping_mul(PAGE), &mut fresh) == PAGE_LEN;
+        self.put(store, slot, &fresh, whole);
+        if whole { Ok(()) } else { Err(Unreadable) }
+    }
+
+    /// Puts a copy in the place of an earlier one.
+    fn put(&self, store: &mut Store, slot: usize, fresh: &[u8], whole: bool) {
+        store.replace(slot, fresh, whole);
         if self.is_late() {
             self.late_pages.set(self.late_pages.get() + u64::from(store.flags[slot] & LATE == 0));
             store.flags[slot] |= LATE;
         }
-        if whole { Ok(()) } else { Err(Unreadable) }
     }
 
     /// Copies a page that is not there yet, with some of its neighbours, and returns its slot.
@@ -374,12 +453,12 @@ impl Pages {
     /// Copies every page anew from which something was read that can change, until the pause is over. Pages
     /// that are gone are forgotten. Returns how many could not be copied in time.
     pub(crate) fn refresh(&self) -> usize {
-        self.refresh_those(|flags| flags & USED != 0)
+        self.refresh_those(|flags| flags & NEEDED != 0)
     }
 
     /// Copies what the last refresh had no time for.
     pub(crate) fn refresh_rest(&self) {
-        self.refresh_those(|flags| flags & USED != 0 && flags & STALE != 0);
+        self.refresh_those(|flags| flags & NEEDED != 0 && flags & STALE != 0);
     }
 
     fn refresh_those(&self, chosen: impl Fn(u8) -> bool) -> usize {
@@ -389,7 +468,7 @@ impl Pages {
         for (page, flags) in store.pages.iter().zip(&mut store.flags) {
             // What is left out, or not reached in time, holds what it held before.
             left += usize::from(*page != GONE && chosen(*flags));
-            if *flags & USED == 0 || chosen(*flags) {
+            if *flags & NEEDED == 0 || chosen(*flags) {
                 *flags |= STALE;
             }
         }
@@ -442,16 +521,10 @@ impl Pages {
             self.bytes_read.set(self.bytes_read.get() + piece.buf.len() as u64);
             for (slot, fresh) in run.zip(piece.buf.chunks_exact(PAGE_LEN)) {
                 store.flags[slot] &= !(STALE | LATE);
+                store.replace(slot, fresh, piece.whole);
                 if !piece.whole {
-                    store.changed[slot] = u32::MAX;
                     store.slots.remove(&store.pages[slot]);
                     store.pages[slot] = GONE;
-                } else if let Some(known) = store.bytes_mut(slot..slot + 1)
-                    && known != fresh
-                {
-                    let changed = differences(known, fresh);
-                    known.copy_from_slice(fresh);
-                    store.changed[slot] |= changed;
                 }
             }
         }
@@ -490,13 +563,74 @@ impl Pages {
     pub(crate) fn is_unchanged(&self, footprint: &Footprint) -> bool {
         let store = self.store.borrow();
         let steps = self.footprint.borrow();
-        let steps = steps.get(footprint.0.start as usize..footprint.0.end as usize).unwrap_or_default();
+        let steps = footprint.of(&steps);
         let same = |step: &Step| {
             let slot = step.slot as usize;
-            store.flags.get(slot).is_some_and(|flags| flags & STALE == 0)
+            store.pages.get(slot).is_some_and(|page| *page != GONE)
+                && store.flags.get(slot).is_some_and(|flags| flags & STALE == 0)
                 && store.changed.get(slot).is_some_and(|changed| changed & step.lines == 0)
         };
         !steps.is_empty() && steps.iter().all(same)
+    }
+
+    /// From here on, what has changed means: since now.
+    pub(crate) fn forget_changes(&self) {
+        self.store.borrow_mut().changed.fill(0);
+    }
+
+    /// Forgets all footprints but these.
+    pub(crate) fn keep_footprints<'f>(&self, kept: impl Iterator<Item = &'f mut Footprint>) {
+        let mut steps = self.footprint.borrow_mut();
+        let mut left = Vec::with_capacity(steps.len());
+        let at = |place| u32::try_from(place).unwrap_or(u32::MAX);
+        for Footprint(range) in kept {
+            let begin = left.len();
+            left.extend_from_slice(Footprint(range.clone()).of(&steps));
+            *range = at(begin)..at(left.len());
+        }
+        *steps = left;
+    }
+
+    /// From here on, notes what is taken for something that never changes.
+    pub(crate) fn note_constants(&self) {
+        self.keeping.set(true);
+        self.leave();
+    }
+
+    /// Keeps what has been taken for constant since the last time.
+    pub(crate) fn keep_constants(&self) {
+        let store = self.store.borrow();
+        let Constants { noted, seen, parts, bytes } = &mut *self.constants.borrow_mut();
+        for part in noted.drain(..).filter(|part| seen.insert(*part)) {
+            let begin = bytes.len();
+            if store.peek(part.0, part.1, |piece| {
+                bytes.extend_from_slice(piece);
+                true
+            }) {
+                parts.push(part);
+            } else {
+                bytes.truncate(begin);
+            }
+        }
+    }
+
+    /// Whether all that was taken for constant is still what it was, in the copy as it is now.
+    pub(crate) fn constants_hold(&self) -> bool {
+        let store = self.store.borrow();
+        let Constants { parts, bytes, .. } = &*self.constants.borrow();
+        let mut known = &bytes[..];
+        parts.iter().all(|(addr, len)| {
+            store.peek(*addr, *len, |piece| {
+                let (expected, rest) = known.split_at_checked(piece.len()).unwrap_or_default();
+                known = rest;
+                expected == piece
+            })
+        })
+    }
+
+    /// How many pages are kept.
+    pub(crate) fn count(&self) -> usize {
+        self.store.borrow().slots.len()
     }
 
     /// Begins to note what is read, but for constants.
@@ -523,43 +657,67 @@ impl Pages {
         Trace(pieces.into())
     }
 
-    /// Lets the next read of what a trace holds copy it anew.
-    pub(crate) fn expire(&self, trace: &Trace) {
+    /// Copies what a trace holds anew, all of it at once.
+    pub(crate) fn renew(&self, trace: &Trace) {
+        let pages = trace.pages();
+        let scratch = &mut *self.scratch.borrow_mut();
+        let whole = self.copy_apart(&pages, scratch);
         self.leave();
         let store = &mut *self.store.borrow_mut();
-        for page in trace.pages() {
-            if let Some(slot) = store.slots.get(&page)
-                && let Some(flags) = store.flags.get_mut(*slot as usize)
-            {
-                *flags |= STALE;
+        for ((page, fresh), whole) in pages.iter().zip(scratch.chunks_exact(PAGE_LEN)).zip(whole) {
+            if let Some(slot) = store.slots.get(page).map(|slot| *slot as usize) {
+                self.put(store, slot, fresh, whole);
+                // What cannot be read now is asked for once more by whoever needs it.
+                store.flags[slot] = store.flags[slot] & !STALE | if whole { 0 } else { STALE };
             }
         }
     }
 
     /// Whether the target has changed what a trace holds since it was copied (or has unmapped it).
     pub(crate) fn changed(&self, trace: &Trace) -> bool {
-        let mut pages: Vec<u64> = trace.pages().collect();
-        pages.dedup();
-        let store = self.store.borrow();
-        let mut fresh = vec![0; pages.len() * PAGE_LEN];
-        let mut pieces: Vec<_> = fresh
-            .chunks_exact_mut(PAGE_LEN)
-            .zip(&pages)
-            .map(|(buf, page)| Piece { addr: page.wrapping_mul(PAGE), buf, whole: false })
-            .collect();
+        let spans = trace.spans();
+        let scratch = &mut *self.scratch.borrow_mut();
+        scratch.resize(spans.iter().map(|span| span.1).sum(), 0);
+        self.bytes_read.set(self.bytes_read.get() + scratch.len() as u64);
+        let mut rest = &mut scratch[..];
+        let mut pieces = Vec::with_capacity(spans.len());
+        for (addr, len) in spans {
+            let (buf, after) = rest.split_at_mut(len);
+            rest = after;
+            pieces.push(Piece { addr: addr.0, buf, whole: false });
+        }
         self.memory.read_many(&mut pieces);
-        let is_same = |addr: Addr, len: usize| {
-            let (page, offset) = (addr.0 / PAGE, usize::try_from(addr.0 % PAGE).unwrap_or(0));
-            let piece = pages.binary_search(&page).ok().and_then(|at| pieces.get(at));
-            let known = store.slots.get(&page).and_then(|slot| store.bytes(*slot as usize));
-            match (piece, known) {
-                (Some(piece), Some(known)) if piece.whole => {
-                    piece.buf.get(offset..offset + len) == known.get(offset..offset + len)
+        let store = self.store.borrow();
+        let mut parts = trace.parts().peekable();
+        let is_same = |piece: &Piece<'_>| {
+            let known = store.slots.get(&(piece.addr / PAGE)).and_then(|slot| store.bytes(*slot as usize));
+            let Some(known) = known.filter(|_| piece.whole) else { return false };
+            let from = usize::try_from(piece.addr % PAGE).unwrap_or(0);
+            let end = piece.addr + piece.buf.len() as u64;
+            while let Some((addr, len)) = parts.next_if(|(addr, _)| addr.0 < end) {
+                let at = usize::try_from(addr.0 - piece.addr).unwrap_or(0);
+                if piece.buf.get(at..at + len) != known.get(from + at..from + at + len) {
+                    return false;
                 }
-                _ => false,
             }
+            true
         };
-        !trace.parts().all(|(addr, len)| is_same(addr, len))
+        !pieces.iter().all(is_same)
+    }
+
+    /// Copies pages, which are in order, into `buf`, and tells which of them could be.
+    fn copy_apart(&self, pages: &[u64], buf: &mut Vec<u8>) -> Vec<bool> {
+        buf.resize(pages.len() * PAGE_LEN, 0);
+        let mut rest = &mut buf[..];
+        let mut pieces = Vec::with_capacity(pages.len());
+        for run in pages.chunk_by(|a, b| a + 1 == *b) {
+            let (buf, after) = rest.split_at_mut(run.len() * PAGE_LEN);
+            rest = after;
+            pieces.push(Piece { addr: run[0].wrapping_mul(PAGE), buf, whole: false });
+        }
+        self.memory.read_many(&mut pieces);
+        self.bytes_read.set(self.bytes_read.get() + PAGE * pages.len() as u64);
+        pieces.iter().flat_map(|piece| vec![piece.whole; piece.buf.len() / PAGE_LEN]).collect()
     }
 
     /// What is copied from now on belongs to this pause. While it lasts, the target waits for us, and only
@@ -610,28 +768,56 @@ fn differences(a: &[u8], b: &[u8]) -> u32 {
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Footprint(Range<u32>);
 
+impl Footprint {
+    fn of<'s>(&self, steps: &'s [Step]) -> &'s [Step] {
+        steps.get(self.0.start as usize..self.0.end as usize).unwrap_or_default()
+    }
+}
+
 /// What was read for one purpose: addresses and lengths, in order, and none over another.
 #[derive(Default)]
 pub(crate) struct Trace(Box<[(Addr, u32)]>);
 
 impl Trace {
-    fn pages(&self) -> impl Iterator<Item = u64> {
-        self.parts().map(|(addr, _)| addr.0 / PAGE)
+    /// The pages that hold it, in order.
+    fn pages(&self) -> Vec<u64> {
+        let mut pages: Vec<u64> = self.parts().map(|(addr, _)| addr.0 / PAGE).collect();
+        pages.dedup();
+        pages
+    }
+
+    /// What it takes to copy it in few pieces, none of which goes over the end of a page.
+    fn spans(&self) -> Vec<(Addr, usize)> {
+        let mut spans: Vec<(Addr, usize)> = Vec::new();
+        for (addr, len) in self.parts() {
+            match spans.last_mut() {
+                Some((begin, known))
+                    if begin.0 / PAGE == addr.0 / PAGE && addr.0 - begin.0 < *known as u64 + SPAN_GAP =>
+                {
+                    *known = usize::try_from(addr.0 - begin.0).unwrap_or(0) + len;
+                }
+                _ => spans.push((addr, len)),
+            }
+        }
+        spans
     }
 
     /// What was read, cut where pages end.
     fn parts(&self) -> impl Iterator<Item = (Addr, usize)> {
-        self.0.iter().flat_map(|(addr, len)| {
-            let end = addr.0.saturating_add(u64::from(*len));
-            let mut at = addr.0;
-            std::iter::from_fn(move || {
-                let here = end.min((at / PAGE + 1).saturating_mul(PAGE)).saturating_sub(at);
-                let part = (Addr(at), usize::try_from(here).unwrap_or(0));
-                at += here;
-                (here > 0).then_some(part)
-            })
-        })
+        self.0.iter().flat_map(|(addr, len)| parts(*addr, *len))
     }
+}
+
+/// Some bytes, cut where pages end.
+fn parts(addr: Addr, len: u32) -> impl Iterator<Item = (Addr, usize)> {
+    let end = addr.0.saturating_add(u64::from(len));
+    let mut at = addr.0;
+    std::iter::from_fn(move || {
+        let here = end.min((at / PAGE + 1).saturating_mul(PAGE)).saturating_sub(at);
+        let part = (Addr(at), usize::try_from(here).unwrap_or(0));
+        at += here;
+        (here > 0).then_some(part)
+    })
 }
 
 #[cfg(test)]

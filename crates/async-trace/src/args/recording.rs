@@ -27,18 +27,18 @@ pub struct RecordArguments {
     /// Record for so long, such as 30s or 5min [default: until Ctrl-C, or until the process ends]
     #[arg(long, short, value_name = "TIME", value_parser = duration)]
     pub duration: Option<Duration>,
-    /// Samples in a second. Each pauses the process, as a dump does
+    /// Samples in a second
     #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = rate)]
     pub rate: f64,
     /// The file to write [default: PID.recording]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Do not pause the process
+    /// Pause the process for each sample, as a dump does: the samples are of one moment each
     #[arg(long, help_heading = "Reading")]
-    pub no_pause: bool,
+    pub pause: bool,
     /// The longest that the process may stand still for a sample, such as 8ms or 0.5s
     #[arg(long, value_name = "TIME", default_value = "8ms", value_parser = duration,
-        conflicts_with = "no_pause", help_heading = "Reading")]
+        requires = "pause", help_heading = "Reading")]
     pub pause_budget: Duration,
 }
 

@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) fn run(arguments: &RecordArguments, output: &mut Output) -> Result<Outcome> {
     let asked = Asked::new()?;
     let options =
-        Options { pause: !arguments.no_pause, pause_budget: arguments.pause_budget, ..Options::default() };
+        Options { pause: arguments.pause, pause_budget: arguments.pause_budget, ..Options::default() };
     if let Some(pid) = arguments.pid {
         if pid == std::process::id() {
             return Err(Error::Own { pid });
