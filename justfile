@@ -25,6 +25,7 @@ lint:
     cargo machete
     command -v cargo-deny > /dev/null || cargo install --locked cargo-deny
     cargo deny --locked check bans licenses sources
+    python3 tools/notices.py --check
 
 # the tests on live processes, on every interpreter found: just live tests/test_oracle.py -k chain --pythons 3.13
 live *args="tests":

@@ -16,6 +16,7 @@ from rig import interpreters, tool  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--update", action="store_true", help="write the expected outputs anew")
+    parser.addoption("--healthy-runs", type=int, help="look so often at each healthy program; default once")
     parser.addoption("--pythons", help="test on these minor versions only, 3.9,3.13")
 
 

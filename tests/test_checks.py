@@ -18,6 +18,7 @@ SICK = {
     "blocked_loop_socket": (["blocked-loop"], "self.socket.recv(64)"),
     "cancel_swallowed": (["swallowed-cancel"], "await asyncio.shield(answer)"),
     "child_pipe_full": (["child-stuck"], "await child.wait()"),
+    "clients_gone": (["task-leak"], "writer.write(await news.get())"),
     "consumer_died": (["queue-stuck"], "await jobs.put(amount)"),
     "deadlock_lock_ring": (["deadlock"], "async with self.right"),
     "deadlock_self": (["deadlock"], "async with self._lock"),
@@ -36,7 +37,7 @@ SICK = {
     "timeout_swallowed": (["lost-timeout"], "await asyncio.shield(answer)"),
 }
 # What is wrong with these cannot be seen on every interpreter, or not yet.
-UNDECIDED = {"task_leak"}
+UNDECIDED = {"never_wakes", "task_leak"}
 
 
 def check(program):

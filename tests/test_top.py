@@ -224,7 +224,7 @@ def test_what_cannot_be_read_is_said_before_the_screen_is_taken(some_interpreter
 def test_a_recording_is_replayed(some_interpreter, tmp_path):
     path = tmp_path / "bank.recording"
     with start("deadlock_two_locks", some_interpreter, "asyncio") as program:
-        assert tool.run("record", program.pid, "-d", "2s", "-o", path, *tool.UNHURRIED).returncode == 0
+        assert tool.run("record", program.pid, "-d", "2s", "-o", path).returncode == 0
     with terminal.Terminal() as term:
         view(term, "replay", path, "--interval", "200ms")
         term.wait_for("deadlock (proven)", "4 tasks in 3 groups")

@@ -78,6 +78,7 @@ def run_tests(live):
     clippy = ["cargo", "clippy", "--locked", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]
     step("format", "cargo", "fmt", "--all", "--check", go_on=True)
     step("lints", *clippy, go_on=True)
+    step("notices", PYTHON, "tools/notices.py", "--check", go_on=True)
     step("tests of the crates", "cargo", "test", "--locked", "--workspace", "--no-fail-fast", go_on=True)
     if live:
         step("live tests", PYTHON, "-m", "pytest", "tests", "-q", "--durations=10", go_on=True)

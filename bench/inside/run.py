@@ -30,7 +30,7 @@ PROMISES = {
     "collect": ("times faster than 0.1.2 at collecting", lambda f: f["times_faster"] >= 10),
     "http": ("requests of a server, share of plain", lambda f: f["requests_of_plain"] >= 0.97),
 }
-PACKAGES = ["aiohttp", "aiomonitor", "async_timeout", "typing_extensions"]
+PACKAGES = ["aiohttp", "aiomonitor", "async_timeout", "backports.strenum", "typing_extensions"]
 PEERS = ("async_trace_0.1.2", "debug", "aiomonitor")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import os
+import socket
 
 
 class _Tracer:
@@ -47,14 +48,22 @@ def _debug():
     return _Tracer(lambda: loop.set_debug(True), lambda: loop.set_debug(False))
 
 
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def _aiomonitor():
     import aiomonitor
 
     loop = asyncio.get_running_loop()
+    ports = [_free_port() for _ in range(2)]
     monitor = aiomonitor.Monitor(
-        loop, hook_task_factory=True, console_enabled=False, termui_port=0, webui_port=0, console_port=0
+        loop, hook_task_factory=True, console_enabled=False, termui_port=ports[0], webui_port=ports[1]
     )
-    loop.set_task_factory(monitor._create_task)
+    # Its tasks report their end to the thread that this starts.
+    monitor.start()
     factory = loop.get_task_factory()
     return _Tracer(lambda: loop.set_task_factory(factory), lambda: loop.set_task_factory(None))
 

@@ -193,7 +193,9 @@ fn is_same_target(a: &WaitsFor, b: &WaitsFor, elapsed_s: f64) -> bool {
         (Some(a), Some(b)) => (a - b - elapsed_s).abs() <= TIMER_SLACK_S + elapsed_s * 0.01,
         (a, b) => a.is_none() == b.is_none(),
     };
-    a.verb == b.verb
+    let same_future = a.future.is_none() || b.future.is_none() || a.future == b.future;
+    same_future
+        && a.verb == b.verb
         && a.within == b.within
         && same_end(a.timeout_s, b.timeout_s)
         && match (&a.target, &b.target) {

@@ -559,6 +559,10 @@ pub struct WaitsFor {
     /// The name by which the waiting line calls the thing, `self._lock`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Text>,
+    /// The future that stands for this wait, and for no other: by it, two looks at one wait are told from
+    /// looks at two. It means nothing later, and is not written down.
+    #[serde(skip)]
+    pub future: Option<Id>,
     /// A pool, limiter or other object of a library that the thing belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Id>,

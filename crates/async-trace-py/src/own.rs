@@ -7,7 +7,7 @@ use async_trace_core::Snapshot;
 use async_trace_core::checks::{self, Config, LOOKS};
 use async_trace_core::finding::Report;
 use async_trace_core::render::{self, Canvas, FindingOptions, Role};
-use async_trace_remote::{Options, capture};
+use async_trace_remote::{Heap, Options, Watcher};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use std::thread;
@@ -16,10 +16,13 @@ use std::time::Duration;
 /// The name of threads of this package.
 const OWN_THREAD: &str = "async-trace";
 
-fn read(heap: bool) -> PyResult<Snapshot> {
-    let options = Options { pause: false, source: true, heap, ..Options::default() };
-    let mut snapshot = capture(std::process::id(), &options)
-        .map_err(|error| PyRuntimeError::new_err(format!("{error} [{}]", error.code())))?;
+fn watcher() -> Watcher {
+    Watcher::new(std::process::id(), Options { pause: false, source: true, ..Options::default() })
+}
+
+fn read(watcher: &mut Watcher) -> PyResult<Snapshot> {
+    let mut snapshot =
+        watcher.look().map_err(|error| PyRuntimeError::new_err(format!("{error} [{}]", error.code())))?;
     // What looks is not what is looked at.
     snapshot.threads.retain(|thread| &*thread.name != OWN_THREAD);
     Ok(snapshot)
@@ -43,7 +46,7 @@ impl Canvas for Paper {
 #[pyfunction]
 #[pyo3(signature = (all_frames=false, threads=false, width=None))]
 pub fn dump_text(all_frames: bool, threads: bool, width: Option<usize>) -> PyResult<String> {
-    let snapshot = read(false)?;
+    let snapshot = read(&mut watcher())?;
     let mut paper = Paper::default();
     render::tree(
         &snapshot,
@@ -56,7 +59,7 @@ pub fn dump_text(all_frames: bool, threads: bool, width: Option<usize>) -> PyRes
 /// The snapshot of this process, as the JSON that `async-trace dump --json` prints.
 #[pyfunction]
 pub fn dump_json() -> PyResult<String> {
-    to_json(&read(false)?)
+    to_json(&read(&mut watcher())?)
 }
 
 /// What is wrong in this process, looked at for so many seconds: JSON and text as `async-trace check`
@@ -68,13 +71,19 @@ pub fn check(py: Python<'_>, seconds: f64, width: Option<usize>) -> PyResult<(St
         .map_err(|_| pyo3::exceptions::PyValueError::new_err("seconds must be a time, 0 or more"))?;
     let looks = if time.is_zero() { &LOOKS[..1] } else { &LOOKS[..] };
     let mut snapshots = Vec::new();
+    let mut watcher = watcher();
     let mut waited = Duration::ZERO;
     for (number, share) in looks.iter().enumerate() {
         let due = time.mul_f64(*share);
         py.detach(|| thread::sleep(due.saturating_sub(waited)));
         py.check_signals()?;
         waited = due;
-        snapshots.push(read(number == 0 || number + 1 == looks.len())?);
+        watcher.options.heap = match number {
+            0 => Heap::Walk,
+            _ if number + 1 == looks.len() => Heap::Again,
+            _ => Heap::Skip,
+        };
+        snapshots.push(read(&mut watcher)?);
     }
     let seen: Vec<&Snapshot> = snapshots.iter().collect();
     let report = Report::new(&seen, checks::run(&seen, &Config::default()));

@@ -143,6 +143,11 @@ impl<'f> Assembly<'_, '_, 'f> {
         (self.facts.source == Source::Live).then_some(since_boot.as_secs_f64() - started_s)
     }
 
+    /// Whether something can be so long ago: a float that was freed and used again says anything.
+    fn is_possible(&self, ago_s: f64) -> bool {
+        self.age_s().is_none_or(|age_s| ago_s <= age_s)
+    }
+
     fn in_selector(&self, tid: u32) -> bool {
         self.os_thread(tid)
             .and_then(|thread| thread.syscall.as_ref())
@@ -168,13 +173,12 @@ impl<'f> Assembly<'_, '_, 'f> {
                 ready: found.ready,
                 ready_callbacks: found.ready_callbacks.clone(),
                 timers: found.timers,
-                next_timer_s: self.left(found.next_timer),
+                next_timer_s: self.left(found.next_timer).filter(|left| self.is_possible(-left)),
                 turn_s: match state(found) {
                     LoopState::Busy => self
                         .left(found.turn_started)
                         .map(|s| (-s).max(0.0))
-                        // A float that was freed and used again says anything.
-                        .filter(|turn_s| self.age_s().is_none_or(|age_s| *turn_s <= age_s)),
+                        .filter(|turn_s| self.is_possible(*turn_s)),
                     _ => None,
                 },
                 watched_fds: found.watched_fds,
@@ -261,7 +265,10 @@ impl<'f> Assembly<'_, '_, 'f> {
         }
         let mut out = Vec::with_capacity(walked.tasks.len());
         for found in &walked.tasks {
-            let waits_for = found.wait.as_ref().map(|wait| self.wait(wait, walked));
+            let mut waits_for = found.wait.as_ref().map(|wait| self.wait(wait, walked));
+            if let Some(waits_for) = &mut waits_for {
+                waits_for.future = found.waiter.non_null().map(Id::from);
+            }
             match &found.wait {
                 Some(Wait { on: On::Tasks { pending, .. }, verb, .. }) => {
                     for awaited in pending {
@@ -358,6 +365,7 @@ impl<'f> Assembly<'_, '_, 'f> {
             verb: wait.verb,
             trust: wait.trust,
             name: wait.name.clone(),
+            future: None,
             within: wait.within.map(Id::from),
             timeout_s: self.left(wait.timeout),
         }

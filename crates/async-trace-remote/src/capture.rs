@@ -7,7 +7,6 @@ pub(crate) mod live;
 #[cfg(test)]
 mod noise;
 
-use crate::Options;
 use crate::assemble;
 use crate::asyncio::walk::{self, Check, Names, Session, Walked};
 use crate::asyncio::{Places, Scouted, heap};
@@ -21,6 +20,7 @@ use crate::process::pause::{Paused, Refused};
 use crate::process::surroundings::Surroundings;
 use crate::process::threads::OsThread;
 use crate::process::{self, Identity};
+use crate::{Heap, Options};
 use async_trace_core::Snapshot;
 use async_trace_core::snapshot::{Consistency, Problem, Source};
 use nix::time::{ClockId, clock_gettime};
@@ -69,6 +69,8 @@ pub(crate) struct Kept {
     places: Places,
     names: Names,
     scouted: Scouted,
+    /// The coroutines that were never started, as far as the heap was walked.
+    unstarted: Option<Vec<Addr>>,
     /// There was a look before.
     again: bool,
     /// There will be another one.
@@ -135,10 +137,15 @@ fn snapshot(
     };
     let mut pass = read(&session)?;
     let (mut coroutines, mut dropped) = (Vec::new(), Vec::new());
-    if options.heap {
-        coroutines = heap::unstarted(&session, &mut pass.walked);
+    if options.heap != Heap::Skip {
+        let known = kept.unstarted.take().filter(|_| options.heap == Heap::Again);
+        coroutines = heap::unstarted(&session, known, &mut pass.walked);
         dropped = heap::dropped(&session, &pass.walked);
     }
+    let unstarted = match options.heap {
+        Heap::Skip => kept.unstarted.take(),
+        _ => Some(coroutines.iter().map(|coroutine| Addr(coroutine.id.0)).collect()),
+    };
     if target.source == Source::Live && target.os_threads.is_empty() {
         target.os_threads = process::threads::list(pid).unwrap_or_default();
     }
@@ -162,7 +169,7 @@ fn snapshot(
     target.now = session.now.get();
     let Session { places, names, scouted, .. } = session;
     let (names, scouted) = (names.into_inner(), scouted.into_inner());
-    *kept = Kept { known: reader.known, places, names, scouted, again: kept.on, on: kept.on };
+    *kept = Kept { known: reader.known, places, names, scouted, unstarted, again: kept.on, on: kept.on };
     if kept.on {
         target.pages.keep_footprints(kept.scouted.footprints());
     }

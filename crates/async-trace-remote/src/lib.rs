@@ -35,10 +35,22 @@ pub struct Options {
     pub locals: bool,
     /// Attach source lines to frames, where the files can be read.
     pub source: bool,
-    /// Walk the heap for coroutines that were never started.
-    pub heap: bool,
+    /// Whether to look through the heap for coroutines that were never started.
+    pub heap: Heap,
     /// How much memory and work it may take.
     pub limits: Limits,
+}
+
+/// Whether to look through the heap for coroutines that were never started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Heap {
+    /// No.
+    #[default]
+    Skip,
+    /// Through all of it.
+    Walk,
+    /// Only at those that the same [`Watcher`] has found when it walked; through all of it where it has not.
+    Again,
 }
 
 /// How much memory and work reading may take, whatever the target's memory holds. Where a limit is reached,
@@ -66,7 +78,7 @@ impl Default for Options {
             pause_budget: Duration::from_millis(8),
             locals: false,
             source: false,
-            heap: false,
+            heap: Heap::Skip,
             limits: Limits::default(),
         }
     }

@@ -16,10 +16,11 @@ use std::time::Instant;
 const MAX_PAGES: usize = 4096;
 const MAX_KEPT: usize = 50_000;
 
-/// A process that is looked at again and again, always in the same way.
+/// A process that is looked at again and again.
 pub struct Watcher {
     pid: u32,
-    options: Options,
+    /// How to look.
+    pub options: Options,
     kept: Option<Look>,
 }
 
@@ -27,6 +28,8 @@ pub struct Watcher {
 struct Look {
     target: Prepared,
     kept: Kept,
+    /// Whether local variables were read: what was kept has them, or has not.
+    locals: bool,
     /// How many pages and other things the first look of its kind left.
     first: (usize, usize),
 }
@@ -43,7 +46,7 @@ impl Watcher {
     /// # Errors
     /// As [`crate::capture`]; [`Error::Gone`] when it has ended.
     pub fn look(&mut self) -> Result<Snapshot> {
-        if let Some(look) = self.kept.take()
+        if let Some(look) = self.kept.take().filter(|look| look.locals == self.options.locals)
             && let Some((snapshot, look)) = look.again(&self.options)?
         {
             self.kept = Some(look);
@@ -64,7 +67,7 @@ impl Look {
         let snapshot = capture::running(&mut target, &mut kept, options, started)?;
         target.pages.keep_constants();
         let first = (target.pages.count(), kept.size());
-        Ok((snapshot, Self { target, kept, first }))
+        Ok((snapshot, Self { target, kept, locals: options.locals, first }))
     }
 
     /// Looks again; none where it has to be as the first time.

@@ -9,7 +9,7 @@
 use async_trace_core::render::{self, Canvas};
 use async_trace_core::snapshot::ProblemCode;
 use async_trace_core::{Snapshot, checks};
-use async_trace_remote::{Error, Limits, Options, read_image};
+use async_trace_remote::{Error, Heap, Limits, Options, read_image};
 use nix::time::{ClockId, clock_gettime};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -198,7 +198,7 @@ fn memory_kb(field: &str) -> u64 {
 fn survive(file: &[u8], locals: bool) -> Result<Snapshot, Error> {
     fs::write("/proc/self/clear_refs", "5").unwrap();
     let (memory, time) = (memory_kb("VmRSS:"), cpu());
-    let options = Options { locals, heap: true, limits: LIMITS, ..Options::default() };
+    let options = Options { locals, heap: Heap::Walk, limits: LIMITS, ..Options::default() };
     let outcome = read_image(file, &options);
     let read = cpu() - time;
     if let Ok(snapshot) = &outcome {

@@ -60,7 +60,7 @@ impl<'a, 's> Blocked<'a, 's> {
         // The looks may lie a little closer together than was asked for.
         let still = scene.history.interval_s >= 0.9 * limit_s
             && scene.history.thread_always(thread.tid, |_, then| same_call(then, thread));
-        let overdue_s = event_loop.next_timer_s.map_or(0.0, |left| -left);
+        let overdue_s = scene.overdue_s(event_loop);
         if overdue_s >= limit_s && (still || scene.history.interval_s == 0.0) {
             return Some(Self { since_s: overdue_s.max(interval_s), ..blocked });
         }

@@ -24,7 +24,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
 fn sleeping_loop(scene: &Scene<'_>, event_loop: &EventLoop, findings: &mut Findings) {
     let sleeps = |l: &EventLoop| l.state == LoopState::Idle;
     let has_work = |l: &EventLoop| l.ready.is_some_and(|n| n > 0);
-    let overdue_s = |l: &EventLoop| l.next_timer_s.map_or(0.0, |left| -left);
+    let overdue_s = scene.overdue_s(event_loop);
     let always = |is: &dyn Fn(&EventLoop) -> bool| {
         let snapshots = scene.history.snapshots().iter();
         snapshots
@@ -37,7 +37,7 @@ fn sleeping_loop(scene: &Scene<'_>, event_loop: &EventLoop, findings: &mut Findi
         |l: &EventLoop| sleeps(l) && has_work(l) && l.ready_callbacks == event_loop.ready_callbacks;
     let thread = event_loop.thread.and_then(|tid| scene.index.get_thread(tid));
     let asks = has_work(event_loop) && always(&same_work) && scene.time_passed();
-    let late = sleeps(event_loop) && overdue_s(event_loop) >= scene.config.overdue_s && always(&sleeps);
+    let late = sleeps(event_loop) && overdue_s >= scene.config.overdue_s && always(&sleeps);
     if !asks && !late {
         return;
     }
@@ -59,7 +59,7 @@ fn sleeping_loop(scene: &Scene<'_>, event_loop: &EventLoop, findings: &mut Findi
         format!(
             "the event loop of thread {name} sleeps in its selector although a timer was due {} ago: another \
              thread set it without call_soon_threadsafe()",
-            seconds(overdue_s(event_loop))
+            seconds(overdue_s)
         )
     };
     let mut line = Evidence::new(

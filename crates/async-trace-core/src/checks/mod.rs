@@ -30,7 +30,7 @@ use crate::diff::{History, own_frame};
 use crate::finding::{Certainty, Consequence, Evidence, Finding, Severity, TaskRef};
 use crate::graph::Graph;
 use crate::index::Index;
-use crate::snapshot::{Consistency, Snapshot, Source, Task};
+use crate::snapshot::{Consistency, EventLoop, Snapshot, Source, Task};
 use crate::text::Text;
 use rustc_hash::FxHashMap;
 
@@ -148,6 +148,25 @@ impl<'a> Scene<'a> {
     /// Whether a task is at the same wait in all snapshots.
     fn is_still(&self, task: u32) -> bool {
         self.history.is_unchanged(task)
+    }
+
+    /// For how many seconds the first timer of a loop has been due; 0 where an earlier look, which should have seen
+    /// that, has not.
+    fn overdue_s(&self, event_loop: &EventLoop) -> f64 {
+        /// How far two looks at one timer may differ: a clock is read, and a moment later memory.
+        const SLACK_S: f64 = 0.25;
+        let overdue_s = |l: &EventLoop| l.next_timer_s.map_or(0.0, |left| -left);
+        let now_s = overdue_s(event_loop);
+        let agrees = |then: &&Snapshot| {
+            let expected_s = now_s - (self.now.capture.time_s - then.capture.time_s);
+            expected_s < SLACK_S
+                || then
+                    .loops
+                    .iter()
+                    .find(|l| l.id == event_loop.id)
+                    .is_some_and(|l| (overdue_s(l) - expected_s).abs() < SLACK_S)
+        };
+        if self.history.snapshots().iter().all(agrees) { now_s } else { 0.0 }
     }
 
     /// Whether the newest snapshot is of one moment, or confirmed by an older one.

@@ -5,7 +5,7 @@ use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
 use crate::finding::{Evidence, Role, Severity};
 use crate::frame::Origin;
-use crate::snapshot::{CreationSource, DroppedCoroutine, UnstartedCoroutine};
+use crate::snapshot::{CreationSource, DroppedCoroutine, Id, UnstartedCoroutine};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(super) const CHECK: Check = Check {
@@ -72,6 +72,14 @@ fn never_started(scene: &Scene<'_>, findings: &mut Findings) {
         walked.push(snapshot.coroutines.iter().map(|c| (c.id, &*c.defined.function)).collect());
     }
     let seen_once = walked.is_empty();
+    // Coroutines that lie in a queue or list wait for their turn: it is enough that others of their kind had it.
+    let still: FxHashSet<_> = scene.now.coroutines.iter().map(|c| c.id).collect();
+    let had_its_turn = |function: &str| {
+        let went =
+            |then: &FxHashSet<(Id, &str)>| then.iter().any(|(id, of)| *of == function && !still.contains(id));
+        let was_dropped = scene.now.dropped.iter().any(|dropped| *dropped.function == *function);
+        walked.iter().any(went) && !was_dropped
+    };
     let mut kinds: FxHashMap<_, Vec<&UnstartedCoroutine>> = FxHashMap::default();
     for coroutine in &scene.now.coroutines {
         if walked.iter().all(|then| then.contains(&(coroutine.id, &*coroutine.defined.function))) {
@@ -86,6 +94,12 @@ fn never_started(scene: &Scene<'_>, findings: &mut Findings) {
     let mut kinds: Vec<_> = kinds.into_iter().collect();
     kinds.sort_unstable_by_key(|(kind, _)| *kind);
     for ((function, ..), coroutines) in kinds {
+        if had_its_turn(function) {
+            continue;
+        }
+        let runs = scene.tasks().any(|(_, task)| {
+            task.chain.iter().any(|f| *f.function == *function && f.file == coroutines[0].defined.file)
+        });
         let first = coroutines[0];
         let n = coroutines.len();
         let created = first.created.as_ref().and_then(|c| own_frame(&c.stack));
@@ -106,6 +120,11 @@ fn never_started(scene: &Scene<'_>, findings: &mut Findings) {
         let mut found = finding(CHECK.slug, Severity::Warning, summary).evidence(lines);
         if scene.history.interval_s == 0.0 {
             found = found.doubt("they were looked at only once, and may be about to be awaited");
+        }
+        if runs {
+            found = found.doubt(
+                "another coroutine of this function is being awaited: these may have to wait for their turn",
+            );
         }
         found =
             found.advice(format!("write `await {function}(…)`, or start it with `asyncio.create_task(…)`"));

@@ -36,15 +36,11 @@ fn shutdown_frame<'a>(scene: &Scene<'_>, place: u32, task: &'a Task) -> Option<&
         let name = f.function.rsplit('.').next().unwrap_or_default().trim_start_matches('_');
         match f.origin {
             Origin::Library => {
+                // A connection has a `wait_closed` too: a handler may wait there for its client to leave.
                 matches!(
                     name,
-                    "shutdown"
-                        | "wait_closed"
-                        | "cleanup"
-                        | "graceful_shutdown"
-                        | "stop"
-                        | "shutdown_default_executor"
-                )
+                    "shutdown" | "cleanup" | "graceful_shutdown" | "stop" | "shutdown_default_executor"
+                ) || name == "wait_closed" && f.function.contains("Server")
             }
             Origin::Stdlib => {
                 matches!(&*f.function, "Server.wait_closed") || name == "shutdown_default_executor"

@@ -61,16 +61,20 @@ fn held_all_the_time(scene: &Scene<'_>, lock: &Resource, holder: &Holder) -> boo
         })
 }
 
-/// What the holder waits for in the end, through further tasks and locks; nothing if a timeout on the
-/// way ends it soon.
+/// What the holder waits for in the end, through further tasks and locks; nothing if a timer or a timeout on
+/// the way ends it soon.
 fn root(scene: &Scene<'_>, holder: &Holder) -> Option<(String, Option<u32>)> {
     let mut at = holder.task.and_then(|id| scene.index.task(id));
     let mut words = String::new();
     for _ in 0..32 {
         let Some(place) = at else { break };
         let task = scene.task(place);
-        let timeout_s = task.waits_for.as_ref().and_then(|w| w.timeout_s);
-        if timeout_s.is_some_and(|left| (0.0..=scene.config.patience_s).contains(&left)) {
+        let ends_s = task.waits_for.as_ref().and_then(|w| match w.target {
+            // A limit to the rate of something is a pause inside of a lock.
+            Target::Timer { left_s } => left_s,
+            _ => w.timeout_s,
+        });
+        if ends_s.is_some_and(|left| (0.0..=scene.config.patience_s).contains(&left)) {
             return None;
         }
         words = scene.doing(task);

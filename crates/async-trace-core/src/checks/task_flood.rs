@@ -32,8 +32,8 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
             None => "wait for their turn to run".to_owned(),
         };
         let summary = format!(
-            "{} tasks of {function}(){site} exist at once: most {doing} in {}",
-            tasks.len(),
+            "{} of {function}(){site} exist at once: most {doing} in {}",
+            words::amount(tasks.len(), "task"),
             words::place(own_frame(&shown.chain)),
         );
         let mut line = match waiting {

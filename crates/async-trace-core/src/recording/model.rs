@@ -12,15 +12,15 @@ use std::sync::Arc;
 
 /// A struct whose fields follow each other.
 macro_rules! fields {
-    ($name:ident { $($field:ident),* }) => {
+    ($name:ident { $($field:ident),* } $(but $left:ident)?) => {
         impl Wire for $name {
             fn write(&self, out: &mut Writer) {
-                let Self { $($field),* } = self;
+                let Self { $($field,)* $($left: _)? } = self;
                 $($field.write(out);)*
             }
 
             fn read(input: &mut Reader<'_>) -> Result<Self, Wrong> {
-                Ok(Self { $($field: Wire::read(input)?),* })
+                Ok(Self { $($field: Wire::read(input)?,)* $($left: None)? })
             }
 
             fn heap(&self) -> usize {
@@ -154,7 +154,7 @@ fields!(Operation { name, age_s, at });
 fields!(Connection { closed, file });
 fields!(Reach { extent, users, others });
 fields!(Child { state, syscall, our_end, served });
-fields!(WaitsFor { target, verb, trust, name, within, timeout_s });
+fields!(WaitsFor { target, verb, trust, name, within, timeout_s } but future);
 fields!(Awaiter { task, verb });
 fields!(Hold { resource, frame, trust, name, taken_line });
 fields!(Context { type_name, frame, id });

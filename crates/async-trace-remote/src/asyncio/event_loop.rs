@@ -1,8 +1,9 @@
 //! Event loops: whether they sleep or run, what is in their queues.
 
+use super::verify;
 use super::wait::timer_when;
-use super::walk::{EventLoop, Session, Walked};
-use crate::cpython::object::{Kind, Read, Reader};
+use super::walk::{Check, EventLoop, Session, Walked};
+use crate::cpython::object::{Kind, Read, Reader, Torn};
 use crate::memory::addr::Addr;
 use async_trace_core::snapshot::{Callback, LoopState, ProblemCode};
 use async_trace_core::text::Text;
@@ -13,7 +14,7 @@ const MAX_CALLBACKS: u64 = 32;
 const MAX_TIMERS: usize = 4096;
 
 /// Reads every loop that a thread runs or a task belongs to.
-pub(crate) fn read_all(session: &Session<'_>, walked: &mut Walked) {
+pub(crate) fn read_all(session: &Session<'_>, check: Check, walked: &mut Walked) {
     let mut seen = FxHashSet::default();
     let running = walked.threads.iter().filter_map(|thread| thread.running_loop);
     let all: Vec<Addr> = running.chain(walked.tasks.iter().map(|task| task.event_loop)).collect();
@@ -21,9 +22,22 @@ pub(crate) fn read_all(session: &Session<'_>, walked: &mut Walked) {
         if addr.is_null() || !seen.insert(addr) {
             continue;
         }
-        match read(session, addr, walked) {
-            Ok(found) => walked.loops.push(found),
-            Err(torn) => walked.problems.note(ProblemCode::LoopUnreadable, torn, None),
+        match verify::steadily(session, check, || read(session, addr, walked)) {
+            (Ok(found), true) => walked.loops.push(found),
+            // What the loop is and what its thread does is known; what is in its queues is not.
+            (Ok(found), false) => {
+                let torn = Torn("its queues changed each time they were read");
+                walked.problems.note(ProblemCode::LoopUnreadable, torn, None);
+                walked.loops.push(EventLoop {
+                    ready: None,
+                    ready_callbacks: Vec::new(),
+                    timers: None,
+                    next_timer: None,
+                    turn_started: None,
+                    ..found
+                });
+            }
+            (Err(torn), _) => walked.problems.note(ProblemCode::LoopUnreadable, torn, None),
         }
     }
 }
@@ -103,7 +117,7 @@ fn selector(reader: &Reader<'_>, addr: Addr, found: &mut EventLoop) -> Read<bool
             None => 0,
         };
         found.timers = Some((timers.len() as u64).saturating_sub(cancelled));
-        found.next_timer = next_timer(reader, timers.into_iter())?;
+        found.next_timer = first_of_heap(reader, &timers)?;
     }
     if let Some(selector) = reader.not_none(reader.attr(addr, "_selector")?)?
         && let Some(watched) = reader.attr(selector, "_fd_to_key")?
@@ -151,18 +165,38 @@ fn uvloop(reader: &Reader<'_>, addr: Addr, found: &mut EventLoop) -> Read<bool> 
     Ok(reader.i32(addr + 48)? == 1)
 }
 
+/// When the first of some timers fires.
 fn next_timer(reader: &Reader<'_>, timers: impl Iterator<Item = Addr>) -> Read<Option<f64>> {
     let mut next: Option<f64> = None;
     for timer in timers.take(MAX_TIMERS) {
-        let cancelled = reader.attr(timer, "_cancelled")?;
-        if cancelled.is_some_and(|c| reader.truth(c) == Ok(true)) {
-            continue;
-        }
-        if let Some(when) = timer_when(reader, timer)? {
+        if let Some(when) = due(reader, timer)? {
             next = Some(next.map_or(when, |next| next.min(when)));
         }
     }
     Ok(next)
+}
+
+/// The same of a heap (`heapq`): behind a timer that was not cancelled there is none that fires before it.
+fn first_of_heap(reader: &Reader<'_>, timers: &[Addr]) -> Read<Option<f64>> {
+    let mut next: Option<f64> = None;
+    let mut places = vec![0];
+    for _ in 0..MAX_TIMERS {
+        let Some(place) = places.pop() else { break };
+        let Some(timer) = timers.get(place) else { continue };
+        match due(reader, *timer)? {
+            Some(when) => next = Some(next.map_or(when, |next| next.min(when))),
+            None => places.extend([2 * place + 1, 2 * place + 2]),
+        }
+    }
+    Ok(next)
+}
+
+/// When a timer fires, unless it was cancelled.
+fn due(reader: &Reader<'_>, timer: Addr) -> Read<Option<f64>> {
+    match reader.attr(timer, "_cancelled")? {
+        Some(cancelled) if reader.truth(cancelled) == Ok(true) => Ok(None),
+        _ => timer_when(reader, timer),
+    }
 }
 
 /// Describes a callback: the function, or the task whose step or wake-up it is.

@@ -17,24 +17,33 @@ const MAX_OBJECTS: u64 = 1 << 26;
 /// So many are shown.
 const MAX_SHOWN: usize = 1 << 12;
 
-/// Looks for them. The target may run on: whoever wants to be sure looks twice.
-pub(crate) fn unstarted(session: &Session<'_>, walked: &mut Walked) -> Vec<UnstartedCoroutine> {
+/// Looks for them, or only among those that are `known`. The target may run on: whoever wants to be sure looks
+/// twice.
+pub(crate) fn unstarted(
+    session: &Session<'_>,
+    known: Option<Vec<Addr>>,
+    walked: &mut Walked,
+) -> Vec<UnstartedCoroutine> {
     let reader = session.reader;
     // The coroutine of a task that has not had its first turn is not forgotten.
     let of_tasks: FxHashSet<Addr> =
         walked.tasks.iter().filter_map(|task| super::task::coroutine(reader, task.addr).ok()).collect();
     let mut found = Vec::new();
-    for interpreter in walked.interpreters.clone() {
+    let mut note = |object| {
+        if found.len() < MAX_SHOWN
+            && !of_tasks.contains(&object)
+            && let Ok(Some(coroutine)) = never_started(session, object)
+        {
+            found.push(coroutine);
+        }
+    };
+    let interpreters = if known.is_some() { Vec::new() } else { walked.interpreters.clone() };
+    let coroutine = |object: &Addr| reader.kind_of(*object) == Ok(Kind::Coroutine);
+    known.into_iter().flatten().filter(coroutine).for_each(&mut note);
+    for interpreter in interpreters {
         for list in reader.layout.interpreter.gc.lists {
             let head = interpreter.addr + reader.layout.interpreter.gc.at + list;
-            let walk = coroutines(reader, head, &mut |object| {
-                if found.len() < MAX_SHOWN
-                    && !of_tasks.contains(&object)
-                    && let Ok(Some(coroutine)) = never_started(session, object)
-                {
-                    found.push(coroutine);
-                }
-            });
+            let walk = coroutines(reader, head, &mut note);
             if let Err(torn) = walk {
                 walked.problems.note(ProblemCode::HeapTorn, torn, None);
             }

@@ -66,6 +66,28 @@ pub(crate) fn stack(session: &Session<'_>, thread: &ThreadState, check: Check) -
     }
 }
 
+/// Reads something until it is whole; and whether it came to that.
+pub(crate) fn steadily<T>(session: &Session<'_>, check: Check, read: impl Fn() -> T) -> (T, bool) {
+    let mem = session.reader.mem;
+    let mut tries = 0;
+    loop {
+        let late = mem.late_reads();
+        mem.begin_trace();
+        let value = read();
+        let trace = mem.end_trace();
+        let whole = match check {
+            Check::Nothing => true,
+            Check::Late => mem.late_reads() == late || !mem.changed(&trace),
+            Check::All => (0..LOOKS).all(|_| !mem.changed(&trace)),
+        };
+        tries += 1;
+        if whole || tries >= MAX_LISTS {
+            return (value, whole);
+        }
+        mem.renew(&trace);
+    }
+}
+
 /// Reads all tasks of an interpreter.
 pub(crate) fn read_tasks(
     session: &Session<'_>,

@@ -329,7 +329,7 @@ pub(crate) fn run(session: &Session<'_>, check: Check) -> Result<Walked, Torn> {
         // What follows puts more into them, which the next pass will find for itself.
         session.scouted.borrow_mut().copy(&walked);
     }
-    super::event_loop::read_all(session, &mut walked);
+    super::event_loop::read_all(session, check, &mut walked);
     super::executor::read_all(session, &mut walked);
     super::hold::read_threads(session, &mut walked);
     super::io::read_all(session, &mut walked);

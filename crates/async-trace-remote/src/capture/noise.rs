@@ -250,7 +250,7 @@ impl Memory for Noise {
 fn read(noise: Noise, minor: u8, own_offsets: bool, locals: bool) -> Result<Snapshot> {
     let options = Options {
         locals,
-        heap: true,
+        heap: crate::Heap::Walk,
         limits: Limits { copy: 16 << 20, budget: 1 << 20 },
         ..Options::default()
     };

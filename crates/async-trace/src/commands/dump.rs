@@ -59,7 +59,7 @@ impl From<&ReadOptions> for async_trace_remote::Options {
             pause_budget: options.pause_budget,
             locals: options.locals,
             source: options.source,
-            heap: options.heap,
+            heap: if options.heap { async_trace_remote::Heap::Walk } else { async_trace_remote::Heap::Skip },
             ..Self::default()
         }
     }

@@ -4,6 +4,7 @@ use crate::args::{CheckOptions, Thresholds};
 use async_trace_core::Snapshot;
 use async_trace_core::checks::{self, Config, LOOKS};
 use async_trace_core::finding::Report;
+use async_trace_remote::{Heap, Options, Watcher};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,22 +48,31 @@ pub(super) fn report(snapshots: &[Snapshot], limits: &Thresholds, only: &[String
 /// far as it was seen, unless it was never seen at all.
 pub(super) fn look_at(processes: &mut [Process], how: &CheckOptions, locals: bool) {
     let mut begin = Instant::now();
+    let mut watchers: Vec<Watcher> =
+        processes.iter().map(|process| Watcher::new(process.pid, Options::default())).collect();
     let looks = if how.duration < Duration::from_millis(50) { &LOOKS[..1] } else { &LOOKS[..] };
     for (number, share) in looks.iter().enumerate() {
         let due = how.duration.mul_f64(*share);
         thread::sleep(due.saturating_sub(begin.elapsed()));
         let last = number + 1 == looks.len();
-        let options = async_trace_remote::Options {
+        let options = Options {
             pause: !how.no_pause,
             pause_budget: how.pause_budget,
             // Once is enough for what costs most and does not change: the newest snapshot is the one shown.
             source: last,
             locals: locals && last,
-            heap: last || number == 0,
-            ..async_trace_remote::Options::default()
+            // What was never started in between is of no interest: it must have been there all the time.
+            heap: match number {
+                0 => Heap::Walk,
+                _ if last => Heap::Again,
+                _ => Heap::Skip,
+            },
+            ..Options::default()
         };
-        for process in processes.iter_mut().filter(|p| p.failed.is_none()) {
-            match async_trace_remote::capture(process.pid, &options) {
+        let watched = processes.iter_mut().zip(&mut watchers);
+        for (process, watcher) in watched.filter(|(process, _)| process.failed.is_none()) {
+            watcher.options.clone_from(&options);
+            match watcher.look() {
                 Ok(snapshot) => process.snapshots.push(snapshot),
                 Err(error) => process.failed = Some(error),
             }

@@ -90,7 +90,7 @@ fn snapshots(arguments: &ReportArguments) -> Result<Vec<Snapshot>> {
             }
             let options = async_trace_remote::Options {
                 source: true,
-                heap: true,
+                heap: async_trace_remote::Heap::Walk,
                 locals: arguments.locals,
                 ..async_trace_remote::Options::default()
             };

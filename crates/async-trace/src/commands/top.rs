@@ -9,7 +9,7 @@ use crate::tui::{self, Looks, Open, Source, Sources, Taken, Theme};
 use crate::{Error, Outcome, Result};
 use async_trace_core::Snapshot;
 use async_trace_remote::discover::{descendants, python_processes};
-use async_trace_remote::{Options, Watcher};
+use async_trace_remote::{Heap, Options, Watcher};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -79,23 +79,20 @@ fn source(pid: u32, options: &Options, known: Option<Known>) -> Source {
 
 /// What cannot be read at all is to be known before the screen is taken over.
 fn open(pid: u32, options: Options, only_asyncio: bool) -> Result<Process> {
-    let mut whole = Watcher::new(pid, Options { heap: true, ..options.clone() });
-    let first = whole.look()?;
+    let mut watcher = Watcher::new(pid, Options { heap: Heap::Walk, ..options });
+    let first = watcher.look()?;
     if only_asyncio && first.loops.is_empty() && first.tasks.is_empty() {
         let version = first.process.python.to_string();
         return Err(async_trace_remote::Error::NoAsyncio { pid, version }.into());
     }
-    Ok(Process { pid, options, whole, quick: None, next_whole: Instant::now(), first: Some(first) })
+    Ok(Process { pid, watcher, next_whole: Instant::now(), first: Some(first) })
 }
 
 /// A running process.
 struct Process {
     pid: u32,
-    options: Options,
-    /// Looks at the heap too, without which some checks see nothing.
-    whole: Watcher,
-    /// Looks while the heap has its rest.
-    quick: Option<Watcher>,
+    watcher: Watcher,
+    /// When it is time to look at the heap too, without which some checks see nothing.
     next_whole: Instant,
     first: Option<Snapshot>,
 }
@@ -106,16 +103,13 @@ const SHARE: u32 = 20;
 impl Process {
     fn read(&mut self) -> Result<Taken, async_trace_remote::Error> {
         let begin = Instant::now();
-        if begin < self.next_whole {
-            let quick = match &mut self.quick {
-                Some(quick) => quick,
-                none => none.insert(Watcher::new(self.pid, self.options.clone())),
-            };
-            return Ok(Taken { snapshot: quick.look()?, whole: false });
+        let whole = begin >= self.next_whole;
+        self.watcher.options.heap = if whole { Heap::Walk } else { Heap::Skip };
+        let snapshot = self.watcher.look()?;
+        if whole {
+            self.next_whole = begin + begin.elapsed() * SHARE;
         }
-        let snapshot = self.whole.look()?;
-        self.next_whole = begin + begin.elapsed() * SHARE;
-        Ok(Taken { snapshot, whole: true })
+        Ok(Taken { snapshot, whole })
     }
 }
 

@@ -275,6 +275,21 @@ task a
 }
 
 #[test]
+fn a_time_that_only_one_look_has_seen() {
+    // A number that was freed while it was read says anything.
+    assert_eq!(changed("loop main idle next 30", "loop main idle next -44340"), "healthy");
+    assert_eq!(changed("loop main idle", "loop main idle next -44340"), "healthy");
+    // A timer that another thread has set since the first look.
+    assert!(
+        changed("loop main idle next 30", "loop main idle next -1.9").contains("a timer was due 1.9 s ago")
+    );
+    let running = |next| {
+        format!("loop main busy next {next}\nthread 4711 MainThread loop main running\n  work app.py:3")
+    };
+    assert_eq!(changed(&running("0.1"), &running("-44340")), "healthy");
+}
+
+#[test]
 fn a_free_lock_with_waiters() {
     let text = "
 lock a free

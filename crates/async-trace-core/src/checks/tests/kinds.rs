@@ -247,7 +247,7 @@ task msg x3000
   created consume app.py:25
 ";
     assert_snapshot!(at_once(text), @"
-    0 task-flood (warning, proven): 3000 tasks of on_message(), created in consume() at app.py:25, exist at once: most wait for Lock `self.lock` in store() at app.py:11
+    0 task-flood (warning, proven): 3,000 tasks of on_message(), created in consume() at app.py:25, exist at once: most wait for Lock `self.lock` in store() at app.py:11
       waits ×3000 task msg-1 store app.py:11: waits for Lock `self.lock`
       created consume app.py:25: created
       try bound how many are created: a fixed number of workers on a queue, or a semaphore around *creating* them
@@ -304,4 +304,19 @@ unstarted ping ws.py:5
     assert!(after_two_seconds(&guessed).contains("probably created in register_routes() at app.py:26,"));
     assert_eq!(at_once(text), "healthy");
     assert_eq!(changed("unstarted fetch app.py:3\n", "unstarted other app.py:9\n"), "healthy");
+}
+
+#[test]
+fn coroutines_that_wait_for_their_turn() {
+    // One of them had its turn meanwhile: the others lie in a queue.
+    let queued = |n| "unstarted step app.py:3\n".repeat(n);
+    assert_eq!(changed(&queued(3), &queued(2)), "healthy");
+    // None had, but one is at work.
+    let working =
+        format!("{}task worker\n  worker app.py:9\n  step app.py:4\n  waits sleep timer 100\n", queued(2));
+    let said = after_two_seconds(&working);
+    assert!(said.starts_with("0 never-awaited (warning, suspected): 2 coroutines of step()"), "{said}");
+    // Those that went were dropped, as Python has warned.
+    let dropped = format!("{}dropped step feed app.py:20\n", queued(2));
+    assert!(changed(&queued(3), &dropped).contains("2 coroutines of step() were never awaited"));
 }

@@ -202,6 +202,18 @@ fn a_lock_that_changes_hands_is_only_contended() {
     assert_eq!(changed(&naps.replace("timer 0.03", "timer 0.04"), &naps), "healthy");
 }
 
+#[test]
+fn a_limit_to_the_rate_is_a_pause_inside_of_a_lock() {
+    let pause = |s| {
+        CONVOY.replace(
+            "waits read tcp 7 10.0.0.1:40000 10.0.0.2:5432 ESTABLISHED",
+            &format!("waits sleep timer {s}"),
+        )
+    };
+    assert_eq!(after_two_seconds(&pause("2.7")), "healthy");
+    assert!(after_two_seconds(&pause("3600")).contains("stuck-task"));
+}
+
 const DASHBOARD: &str = "
 pool db 3/3
 task Task-5
@@ -294,6 +306,14 @@ fn a_server_that_waits_for_a_stream_to_end() {
       try end them when the shutdown begins: watch the server's shutdown signal in long-lived handlers, or cancel them
       try bound the shutdown: uvicorn `--timeout-graceful-shutdown`, aiohttp `shutdown_timeout`, hypercorn `graceful_timeout`
     ");
+}
+
+#[test]
+fn a_handler_that_waits_for_its_client_to_leave() {
+    let connection = SHUTDOWN.replace("Server.shutdown", "WebSocketCommonProtocol.wait_closed");
+    assert_eq!(after_two_seconds(&connection), "healthy");
+    let server = SHUTDOWN.replace("Server.shutdown", "WebSocketServer.wait_closed");
+    assert!(after_two_seconds(&server).contains("shutdown-hang"));
 }
 
 #[test]

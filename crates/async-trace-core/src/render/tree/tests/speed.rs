@@ -49,6 +49,7 @@ fn relay(n: usize) -> Snapshot {
             target,
             verb: Verb::Await,
             trust: Trust::Read,
+            future: None,
             name: None,
             within: None,
             timeout_s: None,
