@@ -226,13 +226,17 @@ fn monotonic() -> Option<f64> {
     Some(Duration::from(now).as_secs_f64())
 }
 
-/// Walks the target: once as it runs, to learn which pages that needs, unless that is known from an
-/// earlier look; then, where it can be paused, on a copy made while it stood still.
+/// Walks the target: once as it runs, to learn which pages that needs; then, where it can be paused, on a copy
+/// made while it stood still.
 fn read(pid: u32, session: &Session<'_>, options: &Options, again: bool) -> Result<Pass> {
     let pages = session.reader.mem;
     session.now.set(monotonic());
-    if !again {
-        // The first pass is only to learn what is needed; names and types that it finds stay.
+    // The first pass is only to learn what is needed; names and types that it finds stay. After an earlier look most
+    // of it is known: what is not is worth a pass only where it keeps the pause short.
+    if !again || options.pause {
+        if again {
+            pages.refresh();
+        }
         walk_once(pid, session, Check::Nothing)?;
     }
     if !options.pause {

@@ -104,13 +104,13 @@ pub(crate) fn read_tasks(
     let mut chain = Chain::default();
     let mem = session.reader.mem;
     mem.note_footprints(check == Check::Nothing || session.keeps);
-    if check == Check::Nothing {
-        session.scouted.borrow_mut().scout(session, &found.tasks, &mut chain, walked);
-        mem.note_footprints(false);
-        return;
-    }
     if walked.tasks.is_empty() {
         session.scouted.borrow_mut().reuse(session, &mut found, walked);
+    }
+    if check == Check::Nothing {
+        scout(session, &found.tasks, &mut chain, walked);
+        mem.note_footprints(false);
+        return;
     }
     // They moved between two looks, and are likely to do so again: where the target runs, none is taken for
     // whole in passing.
@@ -198,17 +198,6 @@ impl Scouted {
         tasks.map(|ground| &mut ground.footprint).chain(resources)
     }
 
-    /// Reads the tasks for the first time.
-    fn scout(&mut self, session: &Session<'_>, tasks: &[Addr], chain: &mut Chain, walked: &mut Walked) {
-        walked.tasks.reserve(tasks.len());
-        for addr in tasks {
-            if let Ok(Some(task)) = attempt(session, *addr, chain, walked).task {
-                walked.index.insert(*addr, walked.tasks.len());
-                walked.tasks.push(task);
-            }
-        }
-    }
-
     /// Takes over the tasks that are as the earlier pass saw them, and leaves the others in the list.
     fn reuse(&mut self, session: &Session<'_>, found: &mut Found, walked: &mut Walked) {
         let mut tasks = take(&mut self.tasks);
@@ -262,6 +251,17 @@ impl Scouted {
 fn range(begin: usize, end: usize) -> Range<u32> {
     let at = |place| u32::try_from(place).unwrap_or(u32::MAX);
     at(begin)..at(end)
+}
+
+/// Reads tasks for the first time.
+fn scout(session: &Session<'_>, tasks: &[Addr], chain: &mut Chain, walked: &mut Walked) {
+    walked.tasks.reserve(tasks.len());
+    for addr in tasks {
+        if let Ok(Some(task)) = attempt(session, *addr, chain, walked).task {
+            walked.index.insert(*addr, walked.tasks.len());
+            walked.tasks.push(task);
+        }
+    }
 }
 
 /// Reads tasks of a target that runs. Those that never stood still are late.

@@ -229,8 +229,9 @@ impl Pages {
 
     /// Copies `buf.len()` bytes from `addr`.
     pub(crate) fn read(&self, addr: Addr, buf: &mut [u8]) -> Result<(), Unreadable> {
+        self.read_silently(addr, buf)?;
         self.note(addr, buf.len());
-        self.read_silently(addr, buf)
+        Ok(())
     }
 
     /// Copies `buf.len()` bytes from `addr`, of which those up to the first `end` are what is asked for: says how many
@@ -267,8 +268,8 @@ impl Pages {
     pub(crate) fn array<const N: usize>(&self, addr: Addr) -> Result<[u8; N], Unreadable> {
         let (page, offset) = (addr.0 / PAGE, usize::try_from(addr.0 % PAGE).unwrap_or(0));
         if offset + N <= PAGE_LEN {
-            self.note(addr, N);
             let slot = self.slot(page, offset, N)? as usize;
+            self.note(addr, N);
             let store = self.store.borrow();
             let start = slot % SLAB_PAGES * PAGE_LEN + offset;
             let bytes = store.slabs.get(slot / SLAB_PAGES).and_then(|slab| slab.get(start..));
