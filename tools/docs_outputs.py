@@ -61,7 +61,9 @@ def output(marker, python):
             threads = sorted(int(task.name) for task in Path("/proc/%d/task" % target.pid).iterdir())
             children = Path("/proc/%d/task/%d/children" % (target.pid, target.pid)).read_text().split()
             ids = threads + sorted(map(int, children))
-            result = tool.run(*[str(target.pid) if word == "PID" else word for word in command[1:]])
+            # On a busy machine the time for the pause may be over too soon, which would be said.
+            patience = tool.UNHURRIED if command[1] in ("dump", "check") and "--no-pause" not in command else ()
+            result = tool.run(*[str(target.pid) if word == "PID" else word for word in command[1:]], *patience)
     else:
         ids = []
         result = tool.run(*command[1:])
