@@ -30,6 +30,8 @@ const STRIP: usize = 16;
 const GAP: usize = 4;
 /// So many bytes between two pieces are copied with them: another piece costs as much.
 const SPAN_GAP: u64 = 1024;
+/// So much memory is kept for what is copied only to be compared.
+const SCRATCH: usize = 1 << 20;
 /// How many pages are copied between two looks whether the pause is over.
 const BATCH: usize = 64;
 /// How many pages are known without looking them up.
@@ -672,6 +674,8 @@ impl Pages {
                 store.flags[slot] = store.flags[slot] & !STALE | if whole { 0 } else { STALE };
             }
         }
+        scratch.clear();
+        scratch.shrink_to(SCRATCH);
     }
 
     /// Whether the target has changed what a trace holds since it was copied (or has unmapped it).
@@ -703,7 +707,10 @@ impl Pages {
             }
             true
         };
-        !pieces.iter().all(is_same)
+        let changed = !pieces.iter().all(is_same);
+        scratch.clear();
+        scratch.shrink_to(SCRATCH);
+        changed
     }
 
     /// Copies pages, which are in order, into `buf`, and tells which of them could be.
