@@ -21,13 +21,16 @@ async def main():
     print(found)
     for task in tasks:
         task.cancel()
-
-asyncio.run(main())
 """
 
 
 def test_a_deadlock(execute, interpreter):
-    data, _, text = execute(interpreter.path, DEADLOCK).stdout.partition("\n")
+    assert_deadlock(execute(interpreter.path, DEADLOCK + "asyncio.run(main())\n").stdout)
+
+
+def assert_deadlock(out):
+    """What `DEADLOCK` has to print."""
+    data, _, text = out.partition("\n")
     [finding] = json.loads(data)
     assert (finding["check"], finding["certainty"], finding["severity"]) == ("deadlock", "proven", "error")
     said = {(line["task"]["name"], line["line"]) for line in finding["evidence"] if line.get("task")}

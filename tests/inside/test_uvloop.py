@@ -1,6 +1,7 @@
 """What the helpers say is the same on uvloop: a loop that is not written in Python, and makes futures of its own."""
 
 import pytest
+from test_check import DEADLOCK, assert_deadlock
 
 SWITCHED = {"ASYNC_TRACE": "1"}
 
@@ -114,23 +115,4 @@ async def main():
 
 
 def test_the_process_about_itself(on_uvloop):
-    done = on_uvloop("""
-import asyncio
-import async_trace
-
-async def transfer(own, other):
-    async with own:
-        await asyncio.sleep(0)
-        async with other:
-            pass
-
-async def main():
-    a, b = asyncio.Lock(), asyncio.Lock()
-    tasks = [asyncio.ensure_future(transfer(a, b)), asyncio.ensure_future(transfer(b, a))]
-    await asyncio.sleep(0.01)
-    for finding in await asyncio.get_running_loop().run_in_executor(None, async_trace.check, 0.5):
-        print(finding["check"], finding["certainty"])
-    for task in tasks:
-        task.cancel()
-""")
-    assert done.stdout == "deadlock proven\n"
+    assert_deadlock(on_uvloop(DEADLOCK).stdout)

@@ -6,7 +6,6 @@ import sys
 import tarfile
 from pathlib import Path
 
-import pytest
 from rig.interpreters import CACHE, ROOT
 
 
@@ -19,7 +18,6 @@ def test_the_wheel_names_whose_code_it_contains(package):
 
 
 def test_the_source_distribution_has_all_that_building_it_needs(tmp_path):
-    pytest.importorskip("maturin")
     subprocess.run([sys.executable, "-m", "maturin", "sdist", "-o", tmp_path], cwd=ROOT, check=True, capture_output=True)
     [archive] = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as packed:

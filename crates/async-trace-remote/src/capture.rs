@@ -137,15 +137,13 @@ fn snapshot(
     };
     let mut pass = read(&session)?;
     let (mut coroutines, mut dropped) = (Vec::new(), Vec::new());
+    let mut unstarted = kept.unstarted.take();
     if options.heap != Heap::Skip {
-        let known = kept.unstarted.take().filter(|_| options.heap == Heap::Again);
+        let known = unstarted.filter(|_| options.heap == Heap::Again);
         coroutines = heap::unstarted(&session, known, &mut pass.walked);
         dropped = heap::dropped(&session, &pass.walked);
+        unstarted = Some(coroutines.iter().map(|coroutine| Addr(coroutine.id.0)).collect());
     }
-    let unstarted = match options.heap {
-        Heap::Skip => kept.unstarted.take(),
-        _ => Some(coroutines.iter().map(|coroutine| Addr(coroutine.id.0)).collect()),
-    };
     if target.source == Source::Live && target.os_threads.is_empty() {
         target.os_threads = process::threads::list(pid).unwrap_or_default();
     }

@@ -22,7 +22,7 @@ pub(crate) fn read_all(session: &Session<'_>, check: Check, walked: &mut Walked)
         if addr.is_null() || !seen.insert(addr) {
             continue;
         }
-        match verify::steadily(session, check, || read(session, addr, walked)) {
+        match verify::queues(session, check, || read(session, addr, walked)) {
             (Ok(found), true) => walked.loops.push(found),
             // What the loop is and what its thread does is known; what is in its queues is not.
             (Ok(found), false) => {

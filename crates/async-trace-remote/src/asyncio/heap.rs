@@ -37,15 +37,16 @@ pub(crate) fn unstarted(
             found.push(coroutine);
         }
     };
-    let interpreters = if known.is_some() { Vec::new() } else { walked.interpreters.clone() };
-    let coroutine = |object: &Addr| reader.kind_of(*object) == Ok(Kind::Coroutine);
-    known.into_iter().flatten().filter(coroutine).for_each(&mut note);
-    for interpreter in interpreters {
-        for list in reader.layout.interpreter.gc.lists {
-            let head = interpreter.addr + reader.layout.interpreter.gc.at + list;
-            let walk = coroutines(reader, head, &mut note);
-            if let Err(torn) = walk {
-                walked.problems.note(ProblemCode::HeapTorn, torn, None);
+    if let Some(known) = known {
+        let is_coroutine = |object: &Addr| reader.kind_of(*object) == Ok(Kind::Coroutine);
+        known.into_iter().filter(is_coroutine).for_each(&mut note);
+    } else {
+        for interpreter in &walked.interpreters {
+            for list in reader.layout.interpreter.gc.lists {
+                let head = interpreter.addr + reader.layout.interpreter.gc.at + list;
+                if let Err(torn) = coroutines(reader, head, &mut note) {
+                    walked.problems.note(ProblemCode::HeapTorn, torn, None);
+                }
             }
         }
     }

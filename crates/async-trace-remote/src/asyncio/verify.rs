@@ -29,7 +29,7 @@ const MAX_ROUNDS: u32 = 4;
 /// How often it is tried with a task that is being executed.
 const RUNNING_TRIES: u32 = 2;
 /// How often it has to look the same. All of it is compared within microseconds.
-const LOOKS: u32 = 2;
+const LOOKS: u32 = 4;
 /// How long the target is stopped again for tasks that were not whole.
 const SECOND_PAUSE: Duration = Duration::from_micros(1500);
 
@@ -49,27 +49,31 @@ pub(crate) fn stack(session: &Session<'_>, thread: &ThreadState, check: Check) -
     if check != Check::All {
         return runtime::stack(reader, thread);
     }
-    let mut tries = 0;
-    loop {
-        reader.mem.begin_trace();
-        let mut stack = runtime::stack(reader, thread);
-        let trace = reader.mem.end_trace();
-        if !reader.mem.changed(&trace) {
-            return stack;
-        }
-        tries += 1;
-        if tries >= MAX_TRIES {
-            stack.torn = stack.torn.or(Some(Torn("it changed each time it was read")));
-            return stack;
-        }
-        reader.mem.renew(&trace);
+    let (mut stack, whole) =
+        steadily(session, check, MAX_TRIES, 1, |_| true, || runtime::stack(reader, thread));
+    if !whole {
+        stack.torn = stack.torn.or(Some(Torn("it changed each time it was read")));
     }
+    stack
 }
 
-/// Reads something until it is whole; and whether it came to that.
-pub(crate) fn steadily<T>(session: &Session<'_>, check: Check, read: impl Fn() -> T) -> (T, bool) {
+/// Reads the queues and timers of a loop until they are whole; and whether it came to that.
+pub(crate) fn queues<T>(session: &Session<'_>, check: Check, read: impl Fn() -> T) -> (T, bool) {
+    steadily(session, check, MAX_LISTS, LOOKS, |_| true, read)
+}
+
+/// Reads something until it is whole and well, and where the target runs looks the same that often; and whether it
+/// came to that.
+fn steadily<T>(
+    session: &Session<'_>,
+    check: Check,
+    tries: u32,
+    looks: u32,
+    is_well: impl Fn(&T) -> bool,
+    read: impl Fn() -> T,
+) -> (T, bool) {
     let mem = session.reader.mem;
-    let mut tries = 0;
+    let mut left = tries;
     loop {
         let late = mem.late_reads();
         mem.begin_trace();
@@ -78,10 +82,10 @@ pub(crate) fn steadily<T>(session: &Session<'_>, check: Check, read: impl Fn() -
         let whole = match check {
             Check::Nothing => true,
             Check::Late => mem.late_reads() == late || !mem.changed(&trace),
-            Check::All => (0..LOOKS).all(|_| !mem.changed(&trace)),
+            Check::All => is_well(&value) && (0..looks).all(|_| !mem.changed(&trace)),
         };
-        tries += 1;
-        if whole || tries >= MAX_LISTS {
+        left = left.saturating_sub(1);
+        if whole || left == 0 {
             return (value, whole);
         }
         mem.renew(&trace);
@@ -116,29 +120,26 @@ pub(crate) fn read_tasks(
     // whole in passing.
     let mut attempts = match check {
         Check::Nothing => return,
-        Check::Late => read_still(session, found.tasks, &mut chain, walked),
+        Check::Late => {
+            found.tasks.into_iter().map(|addr| attempt(session, addr, &mut chain, walked)).collect()
+        }
         Check::All => read_running(session, found.tasks, &mut chain, walked),
     };
+    // Those that were read when the pause was over, or never stood still.
     let mut lost: Vec<usize> = (0..attempts.len()).filter(|index| attempts[*index].late).collect();
     if !lost.is_empty() {
         // Comparing may not notice what was changed and changed back meanwhile. Stopping is surer.
         read_paused(session, &mut lost, &mut attempts, &mut chain, walked);
         lost.retain(|index| {
             // Where the target runs, that was tried already.
-            let again = match check {
-                Check::Late => settled(session, &attempts[*index], &mut chain, walked),
-                _ => None,
-            };
-            match again {
-                Some(again) => {
-                    attempts[*index] = again;
-                    false
-                }
-                None => {
-                    attempts[*index].task = Err(Torn("it changed each time it was read"));
-                    true
-                }
+            if check == Check::Late
+                && let Some(again) = settled(session, &attempts[*index], &mut chain, walked)
+            {
+                attempts[*index] = again;
+                return false;
             }
+            attempts[*index].task = Err(Torn("it changed each time it was read"));
+            true
         });
         // Of those that were never whole, some have ended meanwhile: they are no problem.
         if !lost.is_empty() {
@@ -206,7 +207,7 @@ impl Scouted {
             let is_same = found.contains(task.addr) && self.is_same(session, task, &ground, walked);
             if is_same {
                 let begin = walked.resources.asked.len();
-                walked.resources.asked.extend_from_slice(self.asked_for(&ground));
+                walked.resources.asked.extend_from_slice(ground.asked_of(&self.asked));
                 task.ground = Some(Ground { asked: range(begin, walked.resources.asked.len()), ..ground });
             }
             is_same
@@ -220,17 +221,12 @@ impl Scouted {
         }
     }
 
-    fn asked_for(&self, ground: &Ground) -> &[Addr] {
-        self.asked.get(ground.asked.start as usize..ground.asked.end as usize).unwrap_or_default()
-    }
-
     fn is_same(&mut self, session: &Session<'_>, task: &Task, ground: &Ground, walked: &mut Walked) -> bool {
         let reader = session.reader;
         let Self { asked, resources, carriers, .. } = self;
-        let asked = asked.get(ground.asked.start as usize..ground.asked.end as usize).unwrap_or_default();
         if !reader.mem.is_unchanged(&ground.footprint)
             || walked.threads.iter().any(|thread| thread.running_task == Some(task.addr))
-            || !asked.iter().all(|addr| walked.resources.adopt(reader, resources, *addr))
+            || !ground.asked_of(asked).iter().all(|addr| walked.resources.adopt(reader, resources, *addr))
         {
             return false;
         }
@@ -299,16 +295,6 @@ fn read_running(
     attempts
 }
 
-/// Reads tasks of a target that stands still. Those are late for which that came to an end meanwhile.
-fn read_still(
-    session: &Session<'_>,
-    tasks: Vec<Addr>,
-    chain: &mut Chain,
-    walked: &mut Walked,
-) -> Vec<Attempt> {
-    tasks.into_iter().map(|addr| attempt(session, addr, chain, walked)).collect()
-}
-
 /// The addresses of all tasks. A list that is being changed is read again.
 fn find_tasks(
     session: &Session<'_>,
@@ -318,27 +304,13 @@ fn find_tasks(
     check: Check,
     tries: u32,
 ) -> Found {
-    let mem = session.reader.mem;
-    for _ in 0..tries {
-        let late = mem.late_reads();
-        mem.begin_trace();
+    let read = || {
         let mut found = Found::default();
         find::tasks(session.reader, interpreter, threads, asyncio, &mut found);
-        let trace = mem.end_trace();
-        let whole = match check {
-            Check::Nothing => true,
-            Check::Late => mem.late_reads() == late || !mem.changed(&trace),
-            Check::All => found.torn.is_empty() && !mem.changed(&trace),
-        };
-        if whole {
-            return found;
-        }
-        mem.renew(&trace);
-    }
-    // It never stood still: what is seen now is most of it, and each task is checked by itself.
-    let mut found = Found::default();
-    find::tasks(session.reader, interpreter, threads, asyncio, &mut found);
-    found
+        found
+    };
+    // One that never stood still is most of it all the same, and each task is checked by itself.
+    steadily(session, check, tries, 1, |found| found.torn.is_empty(), read).0
 }
 
 /// Reads one task.

@@ -111,6 +111,13 @@ pub(crate) struct Ground {
     pub asked: Range<u32>,
 }
 
+impl Ground {
+    /// The resources that it asked for, of `all` that were.
+    pub(crate) fn asked_of<'a>(&self, all: &'a [Addr]) -> &'a [Addr] {
+        all.get(self.asked.start as usize..self.asked.end as usize).unwrap_or_default()
+    }
+}
+
 /// Something held.
 #[derive(Clone, Debug)]
 pub(crate) struct Hold {

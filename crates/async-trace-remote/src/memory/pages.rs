@@ -12,6 +12,7 @@ use memmap2::{Advice, MmapMut};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::array;
 use std::cell::{Cell, RefCell};
+use std::mem::take;
 use std::ops::Range;
 
 const PAGE: u64 = 4096;
@@ -337,20 +338,20 @@ impl Pages {
         };
         let mut marks = self.constant.get() == 0;
         let mut step = 0;
-        if !marks {
-            if self.keeping.get()
-                && let Some(flags) = self.store.borrow_mut().flags.get_mut(slot as usize)
-            {
-                *flags |= CONSTANT;
-            }
-        } else {
+        if !marks
+            && self.keeping.get()
+            && let Some(flags) = self.store.borrow_mut().flags.get_mut(slot as usize)
+        {
+            *flags |= CONSTANT;
+        }
+        if marks {
             let mut store = self.store.borrow_mut();
             let flags = store.flags.get(slot as usize).copied().unwrap_or(0);
             if flags & STALE != 0 {
                 self.copy_again(&mut store, slot)?;
             }
             if let Some(flags) = store.flags.get_mut(slot as usize) {
-                *flags = *flags & (LATE | CONSTANT) | USED;
+                *flags = *flags & !STALE | USED;
                 // Each read of it is one of a later moment, and has to come by here.
                 if *flags & LATE != 0 {
                     self.late_reads.set(self.late_reads.get() + 1);
@@ -435,12 +436,8 @@ impl Pages {
         let first = region * REGION_PAGES;
         let Some(slot) = store.room(count) else { return };
         let Some(buf) = store.bytes_mut(slot..slot + count) else { return };
-        let mut pieces: Vec<_> = buf
-            .chunks_exact_mut(STRIP * PAGE_LEN)
-            .enumerate()
-            .map(|(n, buf)| Piece { addr: (first + (n * STRIP) as u64) * PAGE, buf, whole: false })
-            .collect();
-        self.memory.read_many(&mut pieces);
+        let strips = (first..first + REGION_PAGES).step_by(STRIP);
+        let pieces = self.copy_out(strips.map(|page| (page * PAGE, STRIP * PAGE_LEN)), buf);
         let whole: Vec<bool> = pieces.iter().map(|piece| piece.whole).collect();
         for n in 0..count {
             let page = first + n as u64;
@@ -509,14 +506,8 @@ impl Pages {
                 _ => runs.push(at..at + 1),
             }
         }
-        let mut pieces = Vec::with_capacity(runs.len());
-        let mut rest = fresh;
-        for run in &runs {
-            let (buf, after) = rest.split_at_mut(run.len() * PAGE_LEN);
-            rest = after;
-            pieces.push(Piece { addr: store.pages[run.start] * PAGE, buf, whole: false });
-        }
-        self.memory.read_many(&mut pieces);
+        let spans = runs.iter().map(|run| (store.pages[run.start] * PAGE, run.len() * PAGE_LEN));
+        let pieces = self.copy_out(spans, fresh);
         if self.is_late() {
             return 0;
         }
@@ -664,14 +655,20 @@ impl Pages {
     pub(crate) fn renew(&self, trace: &Trace) {
         let pages = trace.pages();
         let scratch = &mut *self.scratch.borrow_mut();
-        let whole = self.copy_apart(&pages, scratch);
+        scratch.resize(pages.len() * PAGE_LEN, 0);
+        self.bytes_read.set(self.bytes_read.get() + scratch.len() as u64);
+        let runs = pages.chunk_by(|a, b| a + 1 == *b);
+        let spans = runs.map(|run| (run[0].wrapping_mul(PAGE), run.len() * PAGE_LEN));
+        let pieces = self.copy_out(spans, scratch);
         self.leave();
         let store = &mut *self.store.borrow_mut();
-        for ((page, fresh), whole) in pages.iter().zip(scratch.chunks_exact(PAGE_LEN)).zip(whole) {
-            if let Some(slot) = store.slots.get(page).map(|slot| *slot as usize) {
-                self.put(store, slot, fresh, whole);
-                // What cannot be read now is asked for once more by whoever needs it.
-                store.flags[slot] = store.flags[slot] & !STALE | if whole { 0 } else { STALE };
+        for piece in &pieces {
+            for (page, fresh) in (piece.addr / PAGE..).zip(piece.buf.chunks_exact(PAGE_LEN)) {
+                if let Some(slot) = store.slots.get(&page).map(|slot| *slot as usize) {
+                    self.put(store, slot, fresh, piece.whole);
+                    // What cannot be read now is asked for once more by whoever needs it.
+                    store.flags[slot] = store.flags[slot] & !STALE | if piece.whole { 0 } else { STALE };
+                }
             }
         }
         scratch.clear();
@@ -682,16 +679,9 @@ impl Pages {
     pub(crate) fn changed(&self, trace: &Trace) -> bool {
         let spans = trace.spans();
         let scratch = &mut *self.scratch.borrow_mut();
-        scratch.resize(spans.iter().map(|span| span.1).sum(), 0);
+        scratch.resize(spans.iter().map(|(_, len)| len).sum(), 0);
         self.bytes_read.set(self.bytes_read.get() + scratch.len() as u64);
-        let mut rest = &mut scratch[..];
-        let mut pieces = Vec::with_capacity(spans.len());
-        for (addr, len) in spans {
-            let (buf, after) = rest.split_at_mut(len);
-            rest = after;
-            pieces.push(Piece { addr: addr.0, buf, whole: false });
-        }
-        self.memory.read_many(&mut pieces);
+        let pieces = self.copy_out(spans.into_iter().map(|(addr, len)| (addr.0, len)), scratch);
         let store = self.store.borrow();
         let mut parts = trace.parts().peekable();
         let is_same = |piece: &Piece<'_>| {
@@ -713,19 +703,20 @@ impl Pages {
         changed
     }
 
-    /// Copies pages, which are in order, into `buf`, and tells which of them could be.
-    fn copy_apart(&self, pages: &[u64], buf: &mut Vec<u8>) -> Vec<bool> {
-        buf.resize(pages.len() * PAGE_LEN, 0);
-        let mut rest = &mut buf[..];
-        let mut pieces = Vec::with_capacity(pages.len());
-        for run in pages.chunk_by(|a, b| a + 1 == *b) {
-            let (buf, after) = rest.split_at_mut(run.len() * PAGE_LEN);
-            rest = after;
-            pieces.push(Piece { addr: run[0].wrapping_mul(PAGE), buf, whole: false });
-        }
+    /// Copies bytes of the target, by address and length, into `buf`, one piece after the other.
+    fn copy_out<'b>(
+        &self,
+        spans: impl Iterator<Item = (u64, usize)>,
+        mut buf: &'b mut [u8],
+    ) -> Vec<Piece<'b>> {
+        let cut = |(addr, len)| {
+            let (piece, rest) = take(&mut buf).split_at_mut(len);
+            buf = rest;
+            Piece { addr, buf: piece, whole: false }
+        };
+        let mut pieces: Vec<_> = spans.map(cut).collect();
         self.memory.read_many(&mut pieces);
-        self.bytes_read.set(self.bytes_read.get() + PAGE * pages.len() as u64);
-        pieces.iter().flat_map(|piece| vec![piece.whole; piece.buf.len() / PAGE_LEN]).collect()
+        pieces
     }
 
     /// What is copied from now on belongs to this pause. While it lasts, the target waits for us, and only
