@@ -49,8 +49,8 @@ async def by_legacy(reply):
 
 async def main():
     loop = asyncio.get_running_loop()
-    ways = (by_query, by_request, by_legacy)
-    tasks = [asyncio.create_task(way(loop.create_future()), name=way.__name__) for way in ways]
+    replies = {way: loop.create_future() for way in (by_query, by_request, by_legacy)}
+    tasks = [asyncio.create_task(way(reply), name=way.__name__) for way, reply in replies.items()]
     _stage.ready_when_parked()
     await asyncio.gather(*tasks)
 

@@ -20,6 +20,7 @@ SICK = {
     "child_pipe_full": (["child-stuck"], "await child.wait()"),
     "clients_gone": (["task-leak"], "writer.write(await news.get())"),
     "consumer_died": (["queue-stuck"], "await jobs.put(amount)"),
+    "deadlock_events": (["deadlock"], "await self.stocked.wait()"),
     "deadlock_lock_ring": (["deadlock"], "async with self.right"),
     "deadlock_self": (["deadlock"], "async with self._lock"),
     "deadlock_thread_lock": (["deadlock", "blocked-loop"], "with self._lock"),
@@ -27,6 +28,8 @@ SICK = {
     "executor_full": (["executor-starved"], "run_in_executor(None, read_template"),
     "lost_wakeup": (["lost-wakeup"], "await device.connected.wait()"),
     "never_awaited": (["never-awaited"], "async def send_mail"),
+    "never_set": (["never-wakes"], "await loaded.wait()"),
+    "never_wakes": (["never-wakes"], "return await answer"),
     "orphan_holds_lock": (["stuck-task"], "async with lock"),
     "pool_exhausted": (["deadlock"], "await self._free.get()"),
     "queue_full": (["deadlock"], "await frontier.put("),
@@ -36,8 +39,8 @@ SICK = {
     "task_flood": (["task-flood"], "async with self.lock"),
     "timeout_swallowed": (["lost-timeout"], "await asyncio.shield(answer)"),
 }
-# What is wrong with these cannot be seen on every interpreter, or not yet.
-UNDECIDED = {"never_wakes", "task_leak"}
+# What is wrong with this cannot be seen on every interpreter.
+UNDECIDED = {"task_leak"}
 
 
 def check(program):

@@ -20,11 +20,7 @@ def test_outputs_are_what_is_printed(page, interpreter):
     assert changed == []
 
 
-# The reader does not follow references yet, without which nothing is known never to wake.
-NOT_YET = {"never-wakes"}
-
-
-@pytest.mark.parametrize("page", [page for page in CHECKS if page.stem not in NOT_YET], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", CHECKS, ids=lambda page: page.stem)
 def test_each_check_is_shown(page):
     shown = [marker for marker in docs_outputs.MARKER.finditer(page.read_text(encoding="utf-8")) if " check " in marker["command"]]
     assert shown and all(page.stem in marker["block"] for marker in shown)

@@ -97,7 +97,7 @@ def learn() -> None:
     objects: dict[str, Any] = {
         "task_type": _asyncio.Task,
         "init": _asyncio.Task.__init__,
-        "get_name": _asyncio.Task.get_name,
+        "name": task.get_name(),
         "future": future,
         "traceback": future._source_traceback,
         "task": task,

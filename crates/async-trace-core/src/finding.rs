@@ -122,6 +122,8 @@ pub enum Role {
     Callback,
     /// A child process.
     Child,
+    /// Where something failed.
+    Failed,
     /// A connection.
     Connection,
     /// A timeout.

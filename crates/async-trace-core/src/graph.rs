@@ -32,6 +32,8 @@ pub enum Node {
     Done(u32),
     /// A choice: the task or thread waits for the first of several things.
     Choice,
+    /// A future that somebody who can reach it is to complete.
+    Future,
 }
 
 /// The graph, what can never go on in it, and why.
@@ -189,15 +191,17 @@ impl Making<'_> {
                     self.edges.edge(node, to);
                 }
             }
-            Target::Future { reach: Some(reach), .. } => {
+            Target::Future { id, reach: Some(reach), .. } => {
                 let own = waiter.map(|task| task.id);
-                if let Some((users, doubt)) = self.able(reach, |user| user.task.is_some() && user.task == own)
-                {
-                    let choice = self.add(Node::Choice, true);
-                    self.uncertain[choice as usize] = doubt;
-                    self.edges.edge(node, choice);
+                let waits_too = |user: &Holder| {
+                    user.task.is_some() && user.task == own || awaits_future(self.index, user, *id)
+                };
+                if let Some((users, doubt)) = self.able(reach, waits_too) {
+                    let future = self.add(Node::Future, true);
+                    self.uncertain[future as usize] = doubt;
+                    self.edges.edge(node, future);
                     for user in users {
-                        self.edges.edge(choice, user);
+                        self.edges.edge(future, user);
                     }
                 }
             }
@@ -385,6 +389,14 @@ impl Making<'_> {
         let most = executor.state.capacity.or(executor.state.size)?;
         (most > 0 && busy.len() as i64 >= most).then_some((busy, false))
     }
+}
+
+/// Whether somebody who can reach a future awaits it, too.
+#[must_use]
+pub fn awaits_future(index: &Index<'_>, user: &Holder, future: Id) -> bool {
+    let task = user.task.and_then(|id| index.get_task(id));
+    task.and_then(|task| task.waits_for.as_ref())
+        .is_some_and(|waits| matches!(waits.target, Target::Future { id, .. } if id == future))
 }
 
 /// How many slots a pool or semaphore has: as was read, else by what its type calls the number.

@@ -473,6 +473,20 @@ pub struct Reach {
     /// Everything else that leads to it, in words: `module app: subscribers`, `timer`, `selector (fd 7)`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Text>,
+    /// What had it and has failed since, where what is left of that leads to it still: most likely who was to
+    /// complete it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<Failure>,
+}
+
+/// An exception that ended a function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Failure {
+    /// The exception's type, `ValueError`.
+    pub error: Text,
+    /// Where it was raised: the innermost frame of the program's own code.
+    pub at: Frame,
 }
 
 /// How far a search for references went.

@@ -7,10 +7,11 @@ use crate::memory::addr::Addr;
 use crate::process::Identity;
 use crate::process::surroundings::Surroundings;
 use crate::process::threads::OsThread;
+use async_trace_core::frame::Origin;
 use async_trace_core::snapshot::{
-    Awaiter, Capture, Consistency, EventLoop, Hold, Holder, Id, Job, LoopState, Problem, ProblemCode,
-    Process, Resource, ResourceKind, SCHEMA, Snapshot, Source, Syscall, Target, Task, TaskState, Thread,
-    ThreadState, Trust, Verb, WaitsFor,
+    Awaiter, Capture, Consistency, EventLoop, Extent, Hold, Holder, Id, Job, LoopState, Problem, ProblemCode,
+    Process, Reach, Resource, ResourceKind, SCHEMA, Snapshot, Source, Syscall, Target, Task, TaskState,
+    Thread, ThreadState, Trust, Verb, WaitsFor,
 };
 use async_trace_core::text::Text;
 use nix::time::{ClockId, clock_gettime};
@@ -268,6 +269,16 @@ impl<'f> Assembly<'_, '_, 'f> {
             let mut waits_for = found.wait.as_ref().map(|wait| self.wait(wait, walked));
             if let Some(waits_for) = &mut waits_for {
                 waits_for.future = found.waiter.non_null().map(Id::from);
+                // Nobody who has the object that it seems to wait for can bring this future any more.
+                if let (Target::Resource { id }, Some(reach)) =
+                    (&waits_for.target, reach(found.waiter, walked))
+                {
+                    waits_for.within = Some(*id);
+                    waits_for.name = None;
+                    let type_name = self.type_name(found.waiter);
+                    let id = found.waiter.into();
+                    waits_for.target = Target::Future { id, type_name, reach: Some(reach) };
+                }
             }
             match &found.wait {
                 Some(Wait { on: On::Tasks { pending, .. }, verb, .. }) => {
@@ -353,9 +364,11 @@ impl<'f> Assembly<'_, '_, 'f> {
                     executor: job.and_then(|job| job.executor).map(Id::from),
                 }
             }
-            On::Future(future) => {
-                Target::Future { id: (*future).into(), type_name: self.type_name(*future), reach: None }
-            }
+            On::Future(future) => Target::Future {
+                id: (*future).into(),
+                type_name: self.type_name(*future),
+                reach: reach(*future, walked),
+            },
             On::AsCompleted(_) => Target::Tasks { pending: Vec::new(), done: 0, any: Some(true) },
             On::Turn => Target::Turn,
             On::Unknown(type_name) => Target::Unknown { type_name: type_name.clone() },
@@ -432,7 +445,7 @@ impl<'f> Assembly<'_, '_, 'f> {
                 waiters,
                 blocked_threads: self.blocked.remove(&found.addr).unwrap_or_default(),
                 within: found.within.map(Id::from),
-                reach: None,
+                reach: reach(found.addr, walked),
             });
         }
         // A held lock that nobody waits for needs no entry of its own beyond the hold.
@@ -443,6 +456,24 @@ impl<'f> Assembly<'_, '_, 'f> {
         });
         out
     }
+}
+
+/// Who can get at what is awaited, where that is only tasks that wait.
+fn reach(object: Addr, walked: &Walked) -> Option<Reach> {
+    let reached = walked.reached.get(&object)?;
+    let users = reached.users.iter().filter_map(|addr| walked.task(*addr)).map(|task| Holder {
+        task: Some(task.addr.into()),
+        thread: None,
+        at: task.chain.iter().rfind(|frame| frame.origin == Origin::Own).cloned(),
+        taken_line: None,
+        trust: Trust::Inferred,
+    });
+    Some(Reach {
+        extent: Extent::Whole,
+        users: users.collect(),
+        others: Vec::new(),
+        failed: reached.failed.clone(),
+    })
 }
 
 fn hold(found: &walk::Hold) -> Hold {

@@ -9,7 +9,7 @@ mod noise;
 
 use crate::assemble;
 use crate::asyncio::walk::{self, Check, Names, Session, Walked};
-use crate::asyncio::{Places, Scouted, heap};
+use crate::asyncio::{Places, Scouted, heap, reach};
 use crate::cpython::layout::{self, Layout};
 use crate::cpython::locate::Located;
 use crate::cpython::object::{Known, Reader};
@@ -62,6 +62,14 @@ pub(crate) struct Prepared {
     pub problems: Vec<Problem>,
 }
 
+/// What a walk of the heap has found.
+struct OnHeap {
+    /// The coroutines that were never started.
+    unstarted: Vec<Addr>,
+    /// What is awaited, and reached by nobody else.
+    reached: Vec<Addr>,
+}
+
 /// What one look at a target leaves for the next.
 #[derive(Default)]
 pub(crate) struct Kept {
@@ -69,8 +77,8 @@ pub(crate) struct Kept {
     places: Places,
     names: Names,
     scouted: Scouted,
-    /// The coroutines that were never started, as far as the heap was walked.
-    unstarted: Option<Vec<Addr>>,
+    /// What was found where the heap was walked.
+    on_heap: Option<OnHeap>,
     /// There was a look before.
     again: bool,
     /// There will be another one.
@@ -137,12 +145,23 @@ fn snapshot(
     };
     let mut pass = read(&session)?;
     let (mut coroutines, mut dropped) = (Vec::new(), Vec::new());
-    let mut unstarted = kept.unstarted.take();
-    if options.heap != Heap::Skip {
-        let known = unstarted.filter(|_| options.heap == Heap::Again);
-        coroutines = heap::unstarted(&session, known, &mut pass.walked);
+    let mut on_heap = kept.on_heap.take();
+    if options.heap == Heap::Skip {
+        // What an earlier look has found is the same in all that follow.
+        let known = on_heap.as_ref().map_or(&[][..], |found| &found.reached);
+        pass.walked.reached = reach::read(&session, Some(known), &pass.walked);
+    } else {
+        let (unstarted, reached) = on_heap
+            .filter(|_| options.heap == Heap::Again)
+            .map(|found| (found.unstarted, found.reached))
+            .unzip();
+        coroutines = heap::unstarted(&session, unstarted, &mut pass.walked);
         dropped = heap::dropped(&session, &pass.walked);
-        unstarted = Some(coroutines.iter().map(|coroutine| Addr(coroutine.id.0)).collect());
+        pass.walked.reached = reach::read(&session, reached.as_deref(), &pass.walked);
+        on_heap = Some(OnHeap {
+            unstarted: coroutines.iter().map(|coroutine| Addr(coroutine.id.0)).collect(),
+            reached: pass.walked.reached.keys().copied().collect(),
+        });
     }
     if target.source == Source::Live && target.os_threads.is_empty() {
         target.os_threads = process::threads::list(pid).unwrap_or_default();
@@ -167,7 +186,7 @@ fn snapshot(
     target.now = session.now.get();
     let Session { places, names, scouted, .. } = session;
     let (names, scouted) = (names.into_inner(), scouted.into_inner());
-    *kept = Kept { known: reader.known, places, names, scouted, unstarted, again: kept.on, on: kept.on };
+    *kept = Kept { known: reader.known, places, names, scouted, on_heap, again: kept.on, on: kept.on };
     if kept.on {
         target.pages.keep_footprints(kept.scouted.footprints());
     }

@@ -35,13 +35,13 @@ pub struct Options {
     pub locals: bool,
     /// Attach source lines to frames, where the files can be read.
     pub source: bool,
-    /// Whether to look through the heap for coroutines that were never started.
+    /// Whether to look through the heap: for coroutines that were never started, and for who can reach what tasks await.
     pub heap: Heap,
     /// How much memory and work it may take.
     pub limits: Limits,
 }
 
-/// Whether to look through the heap for coroutines that were never started.
+/// Whether to look through the heap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Heap {
     /// No.
@@ -49,7 +49,7 @@ pub enum Heap {
     Skip,
     /// Through all of it.
     Walk,
-    /// Only at those that the same [`Watcher`] has found when it walked; through all of it where it has not.
+    /// Only at what the same [`Watcher`] has found when it walked; through all of it where it has not.
     Again,
 }
 

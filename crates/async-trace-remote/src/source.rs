@@ -5,7 +5,7 @@ mod text;
 use crate::process::Identity;
 use async_trace_core::Snapshot;
 use async_trace_core::frame::{Frame, FrameKind, Origin};
-use async_trace_core::snapshot::{Creation, CreationSource};
+use async_trace_core::snapshot::{Creation, CreationSource, Target};
 use async_trace_core::text::Text;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::fs::{self, File};
@@ -65,6 +65,15 @@ impl Sources<'_> {
             with_source(&mut thread.stack);
         }
         drop(old);
+        let of_tasks =
+            snapshot.tasks.iter_mut().filter_map(|task| match &mut task.waits_for.as_mut()?.target {
+                Target::Future { reach, .. } => reach.as_mut(),
+                _ => None,
+            });
+        let of_resources = snapshot.resources.iter_mut().filter_map(|resource| resource.reach.as_mut());
+        for failure in of_tasks.chain(of_resources).flat_map(|reach| &mut reach.failed) {
+            failure.at.source = self.line(&failure.at.file, failure.at.line);
+        }
     }
 
     fn place_dropped(&mut self, snapshot: &mut Snapshot) {

@@ -125,7 +125,7 @@ fn recordings_say_what_is_wrong_with_them() {
     };
     file("page.html", b"<html>");
     file("newer.recording", b"\x89ATR\r\n\x1a\n\x63\0");
-    file("begun.recording", b"\x89ATR\r\n\x1a\n\x01\0");
+    file("begun.recording", b"\x89ATR\r\n\x1a\n\x02\0");
     let seen = |arguments: &[&str]| seen(&command(arguments).current_dir(&dir).output().unwrap());
     let report = |name: &str| seen(&["report", name, "--format", "folded"]);
     insta::assert_snapshot!(report("./page.html"), @"
@@ -137,7 +137,7 @@ fn recordings_say_what_is_wrong_with_them() {
     insta::assert_snapshot!(report("newer.recording"), @"
     exit 2
     --
-    error: newer.recording cannot be read as a recording: it is of version 99 of the format; this is version 1 [recording-version]
+    error: newer.recording cannot be read as a recording: it is of version 99 of the format; this is version 2 [recording-version]
     hint: read it with the version of async-trace that recorded it, or with a newer one
     ");
     insta::assert_snapshot!(report("begun.recording"), @"

@@ -21,7 +21,9 @@ pub(super) const CHECK: Check = Check {
 fn run(scene: &Scene<'_>, findings: &mut Findings) {
     for (number, knot) in scene.graph.stuck.knots.iter().enumerate() {
         let found = if knot.cycle {
-            if full_queue(scene, &knot.nodes).is_some_and(|queue| !feeds_itself(queue)) {
+            // Who has a future need not be who was to complete it: that nobody else has it is another story.
+            let is_reached = knot.nodes.iter().any(|node| scene.graph.node(*node) == Node::Future);
+            if is_reached || full_queue(scene, &knot.nodes).is_some_and(|queue| !feeds_itself(queue)) {
                 continue;
             }
             let mut circle = Circle::of(scene, &knot.nodes);
@@ -504,6 +506,9 @@ impl<'a, 's> Circle<'a, 's> {
                 .to_owned()
         } else if is(ResourceKind::Pool) || is(ResourceKind::Semaphore) || is(ResourceKind::Queue) {
             "pass the connection or slot that is held on to the inner call, instead of taking a second one"
+                .to_owned()
+        } else if is(ResourceKind::Event) || is(ResourceKind::Condition) || is(ResourceKind::Barrier) {
+            "each of them waits for a signal that only another of them can give: let one give its signal before it waits"
                 .to_owned()
         } else if self.actors.len() == 1 {
             "an asyncio.Lock cannot be taken twice: split the inner part into a function that expects the lock \

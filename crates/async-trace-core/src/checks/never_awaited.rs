@@ -107,7 +107,15 @@ fn never_started(scene: &Scene<'_>, findings: &mut Findings) {
         let how = if is_guess { "probably created" } else { "created" };
         let site = created.map_or_else(String::new, |f| format!(", {how} in {},", words::place(Some(f))));
         let kept = first.kept_by.as_ref().map_or_else(String::new, |k| {
-            format!("; {k} still refers to {}", if n == 1 { "it" } else { "one" })
+            let same = coroutines.iter().all(|c| c.kept_by == first.kept_by);
+            let which = if n == 1 {
+                "it"
+            } else if same {
+                "them"
+            } else {
+                "one"
+            };
+            format!("; {k} still refers to {which}")
         });
         let (noun, verb) = if n == 1 { ("coroutine", "was") } else { ("coroutines", "were") };
         let summary = format!("{n} {noun} of {function}(){site} {verb} never awaited{kept}");

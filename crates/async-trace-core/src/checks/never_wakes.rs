@@ -4,9 +4,10 @@
 use super::words;
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
-use crate::finding::Severity;
+use crate::finding::{Evidence, Role, Severity};
 use crate::graph::Node;
-use crate::snapshot::{ResourceKind, TaskState};
+use crate::snapshot::{Reach, ResourceKind, Target, TaskState};
+use std::fmt::Write as _;
 
 pub(super) const CHECK: Check = Check {
     slug: "never-wakes",
@@ -14,11 +15,23 @@ pub(super) const CHECK: Check = Check {
     run,
 };
 
+/// So many of those that have failed are shown.
+const FAILURES: usize = 3;
+
+/// What is known of who can reach what a task awaits.
+fn reach<'a>(scene: &Scene<'a>, task: u32) -> Option<&'a Reach> {
+    match &scene.now.tasks[task as usize].waits_for.as_ref()?.target {
+        Target::Future { reach, .. } => reach.as_ref(),
+        Target::Resource { id } => scene.index.get_resource(*id)?.reach.as_ref(),
+        _ => None,
+    }
+}
+
 fn run(scene: &Scene<'_>, findings: &mut Findings) {
     for (number, knot) in scene.graph.stuck.knots.iter().enumerate().filter(|(_, knot)| !knot.cycle) {
         let node = knot.nodes[0];
         let is_ours = match scene.graph.node(node) {
-            Node::Choice => true,
+            Node::Future => true,
             // An idle consumer of a queue that is to be filled later is no error, alone.
             Node::Resource(place) => matches!(
                 scene.now.resources[place as usize].kind,
@@ -28,27 +41,40 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         };
         let behind = scene.graph.behind(number);
         let waits_itself = |task: &u32| scene.graph.waits_of(*task).any(|to| to == node);
-        let waiting: Vec<u32> = behind.iter().copied().filter(waits_itself).collect();
+        let (waiting, others): (Vec<u32>, Vec<u32>) = behind.iter().copied().partition(waits_itself);
         let Some(&first) = waiting.first() else { continue };
-        let standing = waiting.iter().all(|t| {
+        let is_standing = waiting.iter().all(|t| {
             scene.is_still(*t) && scene.task(*t).state == TaskState::Waiting && !findings.explains(*t)
         });
-        if !is_ours || !standing {
+        if !is_ours || !is_standing {
             continue;
         }
         let task = scene.task(first);
         let n = waiting.len();
         let who = if n == 1 { words::task(task) } else { words::amount(n, "task") };
-        let summary = format!(
+        let mut summary = format!(
             "{who} will never go on: in {} {} that nothing else in the process refers to",
             words::place(own_frame(&task.chain)),
             scene
                 .wait(task.waits_for.as_ref())
                 .replace("waits for", if n == 1 { "it awaits" } else { "they await" }),
         );
+        let failed = reach(scene, first).map_or(&[][..], |reach| &reach.failed);
+        if let Some(failure) = failed.first() {
+            let _ =
+                write!(summary, "; {}(), which had it, has failed: {}", failure.at.function, failure.error);
+        }
         let mut found = finding(CHECK.slug, Severity::Error, summary).evidence([scene.waits_evidence(first)]);
         found.evidence[0].count = (n > 1).then_some(n as u32);
-        let others: Vec<u32> = behind.iter().copied().filter(|t| !waiting.contains(t)).collect();
+        found.evidence.extend(
+            failed
+                .iter()
+                .take(FAILURES)
+                .map(|failure| Evidence::new(Role::Failed, failure.error.clone()).at(Some(&failure.at))),
+        );
+        if !failed.is_empty() {
+            found = found.advice("let it be completed when that fails, too: `try … finally`, or await the task that is to do it");
+        }
         found.consequences = scene.consequences(&others);
         if scene.graph.is_uncertain(node) {
             found = found.doubt("not every object of the process could be followed");

@@ -34,7 +34,7 @@ fn dead_ends(scene: &Scene<'_>) -> FxHashSet<u32> {
         let knot = scene.graph.stuck.cause.get(node as usize).copied().flatten();
         knot.and_then(|k| scene.graph.stuck.knots.get(k as usize))
             .is_some_and(|k| !k.cycle && k.nodes == [node])
-            && matches!(scene.graph.node(node), Node::Choice | Node::Resource(_))
+            && matches!(scene.graph.node(node), Node::Choice | Node::Future | Node::Resource(_))
     };
     (0..scene.now.tasks.len() as u32).filter(|task| scene.graph.waits_of(*task).any(is_dead_end)).collect()
 }

@@ -144,6 +144,13 @@ impl Scene<'_> {
                 Some(pid) => format!("waits for child process {pid}"),
                 None => "waits for a child process".to_owned(),
             },
+            Target::Future { type_name, reach, .. } if reach.is_some() => {
+                let future = article(&noun(type_name));
+                match waits.within.and_then(|id| self.index.get_resource(id)) {
+                    Some(owner) => format!("waits for {future} of {}", resource(owner, None)),
+                    None => format!("waits for {future}"),
+                }
+            }
             Target::Future { type_name, .. } | Target::Unknown { type_name } => {
                 match waits.within.and_then(|id| self.index.get_resource(id)) {
                     Some(pool) => format!("waits for {}", resource(pool, None)),

@@ -239,6 +239,7 @@ fn verb(role: finding::Role) -> &'static str {
         finding::Role::Works => "is at",
         finding::Role::Created => "created at",
         finding::Role::Defined => "defined at",
+        finding::Role::Failed => "failed at",
         _ => "at",
     }
 }

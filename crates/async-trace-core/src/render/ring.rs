@@ -77,7 +77,7 @@ fn member(node: Node) -> Option<Member> {
         Node::Task(place) => Some(Member::Task(place)),
         Node::Thread(place) => Some(Member::Thread(place)),
         Node::Resource(place) | Node::Room(place) | Node::Done(place) => Some(Member::Resource(place)),
-        Node::Choice => None,
+        Node::Choice | Node::Future => None,
     }
 }
 

@@ -7,6 +7,7 @@ use super::paths::Paths;
 use super::units::{amount, number, seconds};
 use super::{Mention, Role};
 use crate::frame::Frame;
+use crate::graph::awaits_future;
 use crate::index::Index;
 use crate::snapshot::*;
 
@@ -125,7 +126,7 @@ impl Speaker<'_> {
                     self.child(line, child);
                 }
             }
-            Target::Future { type_name, reach, .. } => {
+            Target::Future { id, type_name, reach } => {
                 let noun = noun(type_name);
                 line.say("waits for ");
                 match &wait.wait.name {
@@ -133,7 +134,17 @@ impl Speaker<'_> {
                     None => _ = line.say(article(&noun)).put(Role::Resource, &noun),
                 }
                 match reach.as_ref().filter(|_| wait.many.is_empty()) {
-                    Some(reach) => self.reach(line, reach, wait.by),
+                    Some(reach) => {
+                        if let Some(owner) = wait.wait.within.and_then(|id| self.index.get_resource(id)) {
+                            line.say(" of ");
+                            self.resource(line, owner, None);
+                        }
+                        let waits = |user: &&Holder| {
+                            user.task.is_some() && user.task == wait.by
+                                || awaits_future(self.index, user, *id)
+                        };
+                        self.reach(line, reach, waits);
+                    }
                     None => _ = line.say("; who completes it is not known"),
                 }
             }
@@ -228,10 +239,9 @@ impl Speaker<'_> {
         }
     }
 
-    /// Who could complete a future, as far as was searched.
-    fn reach(&self, line: &mut Line, reach: &Reach, asking: Option<Id>) {
-        let users: Vec<&Holder> =
-            reach.users.iter().filter(|u| u.task.is_none() || u.task != asking).collect();
+    /// Who could complete what is awaited, as far as was searched; `waits` tells who only waits for it.
+    fn reach(&self, line: &mut Line, reach: &Reach, waits: impl Fn(&&Holder) -> bool) {
+        let users: Vec<&Holder> = reach.users.iter().filter(|user| !waits(user)).collect();
         if users.is_empty() && reach.others.is_empty() {
             match reach.extent {
                 Extent::Whole => _ = line.say("; ").put(Role::Alarm, "nobody else can reach it"),
@@ -239,10 +249,11 @@ impl Speaker<'_> {
             }
             return;
         }
-        line.say(", which can be completed by ");
+        let is_all = reach.extent == Extent::Whole;
+        line.say(if is_all { "; only " } else { ", which can be completed by " });
         for (i, user) in users.iter().take(NAMES).enumerate() {
             line.say(if i > 0 { "; " } else { "" });
-            self.holder(line, user, asking);
+            self.holder(line, user, None);
         }
         for (i, other) in reach.others.iter().take(NAMES.saturating_sub(users.len())).enumerate() {
             line.say(if i + users.len() > 0 { "; " } else { "" }).say(other);
@@ -251,6 +262,7 @@ impl Speaker<'_> {
         if all > NAMES {
             line.say(&format!("; and {} more", number((all - NAMES) as u64)));
         }
+        line.say(if is_all { " can reach it" } else { "" });
     }
 
     /// `task pay-2`.

@@ -30,7 +30,7 @@ use trie::{CUT, ROOT};
 use layout::{Frames, THREAD_INTERPRETER, Walk, word};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use record::Record;
+use record::{Extra, Record};
 use std::ffi::c_int;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -51,8 +51,8 @@ pub struct State {
     pub native: [usize; 2],
     /// `_asyncio.Task`.
     pub task_type: usize,
-    /// `_asyncio.Task.get_name`.
-    pub get_name: *mut ffi::PyObject,
+    /// Where in a task its name lies: a text, or the number in `Task-7` (3.12+).
+    pub name: usize,
     /// The only interpreter that is traced.
     pub interpreter: *mut ffi::PyInterpreterState,
     /// The record type.
@@ -63,6 +63,8 @@ pub struct State {
     starting: Vec<(usize, *mut Record)>,
     /// Dead records for the next tasks.
     spare: Vec<*mut Record>,
+    /// The same, of their extra parts.
+    spare_extra: Vec<*mut Extra>,
 }
 
 /// How to find the running task of the calling thread.
@@ -357,11 +359,11 @@ unsafe fn remember_task(state: *mut State, task: usize, record: *mut Record) {
     unsafe {
         let object = task as *mut ffi::PyObject;
         let reference = ffi::PyWeakref_NewRef(object, ptr::null_mut());
-        let name =
-            ffi::PyObject_CallFunctionObjArgs((*state).get_name, object, ptr::null_mut::<ffi::PyObject>());
-        if reference.is_null() || name.is_null() {
+        if reference.is_null() {
             ffi::PyErr_Clear();
         }
+        let name = word(task + (*state).name) as *mut ffi::PyObject;
+        ffi::Py_XINCREF(name);
         let extra = (*record).extra();
         let old = (std::mem::replace(&mut extra.task, reference), std::mem::replace(&mut extra.name, name));
         ffi::Py_XDECREF(old.0);

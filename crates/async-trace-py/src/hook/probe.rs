@@ -62,6 +62,8 @@ pub fn learn(objects: &Bound<'_, PyDict>) -> PyResult<()> {
         .ok_or_else(|| refuse("futures keep their creation traceback elsewhere"))?;
     let coroutine = find(&get("task")?, get("coroutine")?.as_ptr() as usize)
         .ok_or_else(|| refuse("tasks keep their coroutine elsewhere"))?;
+    let name = find(&get("task")?, get("name")?.as_ptr() as usize)
+        .ok_or_else(|| refuse("tasks keep their name elsewhere"))?;
     let current = get("current_tasks")?;
     let running = if current.is_none() {
         Running::Thread(find_in_thread(get("current")?.as_ptr() as usize).map_err(refuse)?)
@@ -89,12 +91,13 @@ pub fn learn(objects: &Bound<'_, PyDict>) -> PyResult<()> {
         native: [get("coroutine_type")?.as_ptr() as usize, get("generator_type")?.as_ptr() as usize],
         // Types and functions live as long as the state: their references are given away.
         task_type: task_type.into_ptr() as usize,
-        get_name: get("get_name")?.into_ptr(),
+        name,
         interpreter,
         record_type,
         trie,
         starting: Vec::new(),
         spare: Vec::new(),
+        spare_extra: Vec::new(),
     });
     block::publish();
     Ok(())

@@ -47,12 +47,17 @@ pub const PARENT_OFFSET: usize = std::mem::offset_of!(Record, parent);
 pub struct Extra {
     /// A weak reference to the task (owned), or null.
     pub task: *mut ffi::PyObject,
-    /// Its name when it first created a task (owned), or null.
+    /// Its name when it first created a task, as the task keeps it (owned), or null.
     pub name: *mut ffi::PyObject,
     /// asyncio's own `StackSummary` (owned), or null.
     pub debug: *mut ffi::PyObject,
     /// The address of the task, to remove its operations.
     pub address: usize,
+}
+
+impl Extra {
+    const NOTHING: Self =
+        Self { task: ptr::null_mut(), name: ptr::null_mut(), debug: ptr::null_mut(), address: 0 };
 }
 
 impl Record {
@@ -99,9 +104,9 @@ impl Record {
     /// The record's extra part, made when it has none.
     pub fn extra(&mut self) -> &mut Extra {
         if self.extra.is_null() {
-            let empty =
-                Extra { task: ptr::null_mut(), name: ptr::null_mut(), debug: ptr::null_mut(), address: 0 };
-            self.extra = Box::into_raw(Box::new(empty));
+            // SAFETY: the GIL is held wherever a record is, and nothing of the state is borrowed there.
+            let spare = state().and_then(|state| unsafe { (*state).spare_extra.pop() });
+            self.extra = spare.unwrap_or_else(|| Box::into_raw(Box::new(Extra::NOTHING)));
         }
         // SAFETY: just made, or made here earlier; freed only with the record.
         unsafe { &mut *self.extra }
@@ -137,10 +142,14 @@ unsafe extern "C" fn dealloc(object: *mut ffi::PyObject) {
             }
         }
         if !extra.is_null() {
-            let extra = Box::from_raw(extra);
-            ffi::Py_XDECREF(extra.task);
-            ffi::Py_XDECREF(extra.name);
-            ffi::Py_XDECREF(extra.debug);
+            let Extra { task, name, debug, .. } = extra.replace(Extra::NOTHING);
+            match state() {
+                Some(state) if (*state).spare_extra.len() < SPARE => (*state).spare_extra.push(extra),
+                _ => drop(Box::from_raw(extra)),
+            }
+            ffi::Py_XDECREF(task);
+            ffi::Py_XDECREF(name);
+            ffi::Py_XDECREF(debug);
         }
         if !parent.is_null() {
             ffi::Py_DECREF(parent.cast());

@@ -6,7 +6,7 @@ use super::{State, running_task, state};
 use crate::origin::{Kind, kind_of};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple};
 use rustc_hash::FxHashMap;
 use std::cell::{OnceCell, RefCell};
 use std::ffi::c_int;
@@ -185,7 +185,12 @@ impl Origin {
                 Some(reference) => Some(reference.call0()?).filter(|task| !task.is_none()),
                 None => None,
             };
-            let name = Bound::from_borrowed_ptr_or_opt(py, extra.name);
+            let name = match Bound::from_borrowed_ptr_or_opt(py, extra.name) {
+                Some(number) if number.is_instance_of::<PyInt>() => {
+                    Some(PyString::new(py, &format!("Task-{number}")).into_any())
+                }
+                name => name,
+            };
             Ok((task.map(Bound::unbind), name.map(Bound::unbind)))
         }
     }

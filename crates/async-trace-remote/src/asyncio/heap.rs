@@ -50,6 +50,13 @@ pub(crate) fn unstarted(
             }
         }
     }
+    if !found.is_empty() {
+        let wanted: FxHashSet<Addr> = found.iter().map(|coroutine| Addr(coroutine.id.0)).collect();
+        let mut kept = super::kept::variables(session, walked, &wanted);
+        for coroutine in &mut found {
+            coroutine.kept_by = kept.remove(&Addr(coroutine.id.0));
+        }
+    }
     found.sort_by(|a, b| {
         (&a.defined.file, a.defined.line, a.id).cmp(&(&b.defined.file, b.defined.line, b.id))
     });

@@ -243,6 +243,8 @@ pub(crate) struct Walked {
     /// it is.
     pub scouting: bool,
     pub problems: Problems,
+    /// What nobody but waiting tasks can reach.
+    pub reached: super::reach::Reached,
     /// async-trace's own hook in the target.
     pub hook: Option<super::hook::Hook>,
 }
@@ -264,6 +266,7 @@ impl Walked {
             ties: 0,
             scouting: false,
             problems: Problems::default(),
+            reached: super::reach::Reached::default(),
             hook: None,
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod generator;
 pub(crate) mod layout;
 pub mod locate;
 pub(crate) mod object;
+pub(crate) mod references;
 pub(crate) mod runtime;
 mod version;
 

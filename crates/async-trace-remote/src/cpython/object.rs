@@ -121,6 +121,8 @@ pub(crate) enum Kind {
     Type,
     Code,
     Frame,
+    Traceback,
+    Exception,
     ThreadLock,
     ThreadRlock,
     RunningLoopHolder,
@@ -809,6 +811,23 @@ impl<'t> Reader<'t> {
         Ok(out)
     }
 
+    /// What an instance refers to by its attributes: its dict or the values that stand in for it, and its slots.
+    pub(crate) fn held_by_instance(&self, object: Addr) -> Read<Vec<Addr>> {
+        let of = self.type_of(object)?;
+        let mut out = match self.storage(object, &of)? {
+            Storage::Nothing => Vec::new(),
+            Storage::Dict(dict) => vec![dict],
+            Storage::Values(values) => {
+                let count = self.shared_keys(of.cached_keys)?.len();
+                self.pointers(values, count as u64)?
+            }
+        };
+        for (_, offset) in self.slots(&of)?.iter() {
+            out.push(self.ptr(object + *offset)?);
+        }
+        Ok(out)
+    }
+
     /// `__slots__`: names and offsets, from the member descriptors of a class and its bases.
     fn slots(&self, of: &Type) -> Read<Slots> {
         if let Some(known) = &*of.slots.borrow() {
@@ -988,6 +1007,8 @@ fn kind_of_name(name: &str, heap: bool) -> Kind {
         "type" => Kind::Type,
         "code" => Kind::Code,
         "frame" => Kind::Frame,
+        "traceback" => Kind::Traceback,
+        "BaseException" => Kind::Exception,
         _ if name.starts_with("_cython_") && name.ends_with("coroutine") => Kind::CythonCoroutine,
         _ => Kind::Other,
     }

@@ -137,6 +137,46 @@ task main
 }
 
 #[test]
+fn a_future_that_only_those_who_wait_can_reach() {
+    let text = "
+task request
+  ask app.py:9
+  waits await future asyncio.Future 1 unreachable user main
+task main
+  main app.py:20
+  waits await task request
+";
+    // It may be the other's to complete it later, and so it would be a deadlock; or nobody's, and meant to last.
+    assert_eq!(after_two_seconds(text), "healthy");
+    let own = text.replace(" user main", "");
+    assert!(after_two_seconds(&own).contains("never-wakes"));
+    let live = text.replace("waits await task request", "waits sleep timer 5");
+    assert_eq!(after_two_seconds(&live), "healthy");
+}
+
+#[test]
+fn an_event_whose_setter_has_failed() {
+    let text = "
+event ready unset reached
+  user task a a app.py:1
+  failed ValueError load app.py:30
+task a
+  a app.py:1
+  waits wait ready
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 never-wakes (error, proven): task a will never go on: in a() at app.py:1 it awaits Event `ready` that nothing else in the process refers to; load(), which had it, has failed: ValueError
+      waits task a a app.py:1: waits for Event `ready`
+      failed load app.py:30: ValueError
+      try let it be completed when that fails, too: `try … finally`, or await the task that is to do it
+      try find who should have completed it: a callback that was never registered, or an object that was dropped
+    ");
+    let other =
+        text.replace("event ready unset reached", "event ready unset reached\n  other \"module app: ready\"");
+    assert_eq!(after_two_seconds(&other), "healthy");
+}
+
+#[test]
 fn an_event_that_only_stuck_tasks_can_set() {
     let text = "
 event ready unset reached
@@ -295,7 +335,7 @@ unstarted ping ws.py:5
       defined ping ws.py:5: never started
       try write `await ping(…)`, or start it with `asyncio.create_task(…)`
       try run with `python -X dev` or tracing on, to see where they are created
-    1 never-awaited (warning, proven): 2 coroutines of register(), created in register_routes() at app.py:26, were never awaited; app['pending'] still refers to one
+    1 never-awaited (warning, proven): 2 coroutines of register(), created in register_routes() at app.py:26, were never awaited; app['pending'] still refers to them
       defined ×2 register app.py:22: never started
       created register_routes app.py:26: created
       try write `await register(…)`, or start it with `asyncio.create_task(…)`

@@ -44,6 +44,9 @@ impl Speaker<'_> {
         if part.is_some_and(|part| !part.holders.is_empty()) {
             return None;
         }
+        if matches!(wait.target, Target::Future { reach: Some(_), .. }) {
+            return None;
+        }
         let id = wait.within.or(part.and_then(|part| part.within))?;
         self.index.get_resource(id).filter(|pool| part.is_none_or(|part| part.id != pool.id))
     }
@@ -83,10 +86,15 @@ impl Speaker<'_> {
         }
         self.resource(line, resource, wait.wait.name.as_deref());
         self.state(line, resource, Some(wait.wait.verb));
-        if wait.wait.verb == Verb::Wait && resource.kind == ResourceKind::Condition {
-            return;
+        if wait.wait.verb != Verb::Wait || resource.kind != ResourceKind::Condition {
+            self.holders(line, resource, wait.by);
         }
-        self.holders(line, resource, wait.by);
+        if let Some(reach) = &resource.reach
+            && matches!(resource.kind, ResourceKind::Event | ResourceKind::Condition | ResourceKind::Barrier)
+        {
+            let waits = |user: &&Holder| user.task.is_some_and(|id| resource.waiters.contains(&id));
+            self.reach(line, reach, waits);
+        }
     }
 
     /// How it stands: `, which is not set`, ` (2 of 3 free)`. `verb` is what the asking task does with it.

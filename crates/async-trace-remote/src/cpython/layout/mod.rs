@@ -50,6 +50,9 @@ pub(crate) struct Layout {
     pub attributes: Attributes,
     pub deque: Deque,
     pub module_dict: u64,
+    /// `PyBaseExceptionObject`: the traceback, with the context and the cause behind it, and the arguments (from 3.11
+    /// on, notes too) before it.
+    pub exception_traceback: u64,
     pub function: Function,
     pub code: Code,
     pub frames: Frames,

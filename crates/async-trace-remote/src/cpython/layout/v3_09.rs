@@ -43,6 +43,7 @@ pub(super) const LAYOUT: Layout = Layout {
     attributes: Attributes::DictOffset,
     deque: Deque { leftblock: 24, leftindex: 40 },
     module_dict: 16,
+    exception_traceback: 32,
     function: Function { code: 16, qualname: 104, closure: 48 },
     code: Code {
         firstlineno: 40,

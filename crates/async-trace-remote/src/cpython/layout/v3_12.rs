@@ -43,6 +43,7 @@ pub(super) const LAYOUT: Layout = Layout {
     attributes: Attributes::TaggedSlot,
     deque: Deque { leftblock: 24, leftindex: 40 },
     module_dict: 16,
+    exception_traceback: 40,
     function: Function { code: 48, qualname: 40, closure: 72 },
     code: Code {
         firstlineno: 68,

@@ -1,0 +1,352 @@
+//! Who can get at a future or event that a task awaits: whether anybody is left who could complete it.
+//!
+//! From the frames of the tasks that wait, references are followed and counted. Where as many were found as
+//! the object itself counts, and as each object counts that leads to it, these tasks are all that can reach
+//! it: nothing that runs does, be it Python or C, for a reference that is not counted does not keep an object.
+//! This is the trial deletion of CPython's collector (`subtract_refs`, Python/gc.c), for a few objects only.
+//! A task is no way to what it awaits: who has it can cancel it, but not complete that.
+
+use super::task;
+use super::walk::{On, Session, Task, Walked};
+use crate::cpython::generator::{self, State};
+use crate::cpython::object::{Kind, Read, Reader};
+use crate::cpython::references;
+use crate::memory::addr::Addr;
+use async_trace_core::frame::{FrameKind, Origin};
+use async_trace_core::snapshot::{Failure, ResourceKind, TaskState, Verb};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::VecDeque;
+
+/// How many objects are followed for one snapshot. Where they are not enough, nothing is said.
+const MAX_OBJECTS: usize = 50_000;
+/// Of how many objects the references to one are told, at most.
+const MAX_LEADING: usize = 4096;
+/// How many timers are looked through for those that would cancel a task, and how deep.
+const MAX_TIMERS: usize = 1 << 14;
+const MAX_DEPTH: u32 = 4;
+/// Longer than any real chain.
+const MAX_CHAIN: usize = 1 << 14;
+
+/// The futures and events that only waiting tasks can reach.
+pub(crate) type Reached = FxHashMap<Addr, Leading>;
+
+/// All that leads to an object.
+#[derive(Default)]
+pub(crate) struct Leading {
+    /// The tasks whose frames do.
+    pub users: Vec<Addr>,
+    /// The exceptions whose tracebacks do.
+    pub failed: Vec<Failure>,
+}
+
+/// Looks for them, or only among those that are `known`. The target may run on: whoever wants to be sure looks
+/// twice.
+pub(crate) fn read(session: &Session<'_>, known: Option<&[Addr]>, walked: &Walked) -> Reached {
+    let known: Option<FxHashSet<Addr>> = known.map(|known| known.iter().copied().collect());
+    let is_asked = |object: Addr| known.as_ref().is_none_or(|known| known.contains(&object));
+    if known.as_ref().is_some_and(FxHashSet::is_empty) {
+        return Reached::default();
+    }
+    let mut asked = asked(walked);
+    asked.retain(|object, _| is_asked(*object));
+    if asked.is_empty() {
+        return Reached::default();
+    }
+    let mut references = References::new(session, walked);
+    references.follow();
+    let mut found = Reached::default();
+    for (object, waiting) in &asked {
+        let Ok(Some(leading)) = references.all_that_lead_to(*object) else { continue };
+        if !references.is_meant_to_last(*object, waiting) {
+            found.insert(*object, leading);
+        }
+    }
+    if !found.is_empty() {
+        let limited = limited(session, walked);
+        found.retain(|object, _| asked[object].iter().all(|task| !limited.contains(task)));
+    }
+    found
+}
+
+/// What tasks wait for that somebody has to complete, and which.
+fn asked(walked: &Walked) -> FxHashMap<Addr, Vec<Addr>> {
+    let mut asked: FxHashMap<Addr, Vec<Addr>> = FxHashMap::default();
+    let kinds: FxHashMap<Addr, ResourceKind> =
+        walked.resources.list.iter().map(|resource| (resource.addr, resource.kind)).collect();
+    for task in walked.tasks.iter().filter(|task| task.state == TaskState::Waiting) {
+        let Some(wait) = &task.wait else { continue };
+        let object = match wait.on {
+            _ if wait.verb == Verb::Acquire => continue,
+            On::Future(future) => future,
+            On::Resource(resource) => match kinds.get(&resource) {
+                Some(ResourceKind::Event | ResourceKind::Condition | ResourceKind::Barrier) => resource,
+                // An object of a library or of the program: what it has to bring is this future.
+                Some(ResourceKind::Pool | ResourceKind::Manager) => task.waiter,
+                _ => continue,
+            },
+            _ => continue,
+        };
+        asked.entry(object).or_default().push(task.addr);
+    }
+    asked
+}
+
+/// Whether somebody outside of asyncio, a socket, a clock or a child, is to end a wait.
+fn is_from_outside(task: &Task) -> bool {
+    let inner = |on: &On| {
+        matches!(on, On::Tasks { .. } | On::Resource(_) | On::Future(_) | On::Job(_) | On::AsCompleted(_))
+    };
+    task.state != TaskState::Waiting || !task.wait.as_ref().is_some_and(|wait| inner(&wait.on))
+}
+
+/// From where a reference comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// A task: a frame of its own code calls the object by a name, or a callback of its own has it.
+    Task(Addr),
+    /// A task, by nothing but that it waits for it: from the value stack, or from a frame of a library.
+    Wait(Addr),
+    Object(Addr),
+}
+
+struct References<'a> {
+    session: &'a Session<'a>,
+    walked: &'a Walked,
+    to: FxHashMap<Addr, Vec<From>>,
+    /// Coroutines and whatever else makes up a task's await chain: they are the task.
+    chains: FxHashSet<Addr>,
+    loops: FxHashSet<Addr>,
+    queue: VecDeque<Addr>,
+    seen: FxHashSet<Addr>,
+}
+
+impl<'a> References<'a> {
+    /// Those from the tasks that wait for others.
+    fn new(session: &'a Session<'a>, walked: &'a Walked) -> Self {
+        let mut new = Self {
+            session,
+            walked,
+            to: FxHashMap::default(),
+            chains: FxHashSet::default(),
+            loops: walked.loops.iter().map(|event_loop| event_loop.addr).collect(),
+            queue: VecDeque::new(),
+            seen: FxHashSet::default(),
+        };
+        let mut found = Vec::new();
+        for task in walked.tasks.iter().filter(|task| !is_from_outside(task)).take(MAX_OBJECTS) {
+            // What the program's own main function has, it may have for as long as the program is to stand.
+            if is_main(session.reader, task.addr) {
+                continue;
+            }
+            // What cannot be read is missing in the count.
+            let _ = new.chain(task, &mut found);
+        }
+        for (object, from) in found {
+            new.note(object, from);
+        }
+        new
+    }
+
+    /// What a task refers to.
+    fn chain(&mut self, task: &Task, found: &mut Vec<(Addr, From)>) -> Read<()> {
+        let reader = self.session.reader;
+        found.push((task.waiter, From::Wait(task.addr)));
+        if reader.kind_of(task.addr)? == Kind::Task {
+            let l = &reader.layout.future;
+            for offset in [l.callback0, l.callbacks] {
+                found.push((reader.ptr(task.addr + offset)?, From::Task(task.addr)));
+            }
+        }
+        let mut at = task::coroutine(reader, task.addr)?;
+        for _ in 0..MAX_CHAIN {
+            match reader.kind_of(at)? {
+                Kind::Coroutine | Kind::Generator | Kind::AsyncGenerator => {
+                    self.chains.insert(at);
+                    let (state, frame) = generator::state(reader, at)?;
+                    let Some(frame) = frame else { return Ok(()) };
+                    // Up to 3.10 a frame is an object of its own.
+                    self.chains.insert(frame.addr);
+                    let is_own = self.session.places.origin_of(&frame.code.file) == Origin::Own;
+                    for (object, is_variable) in references::slots(reader, &frame)? {
+                        let named = is_own && is_variable;
+                        found.push((
+                            object,
+                            if named { From::Task(task.addr) } else { From::Wait(task.addr) },
+                        ));
+                    }
+                    if state != State::Awaiting {
+                        return Ok(());
+                    }
+                    at = generator::awaited(reader, &frame)?;
+                }
+                Kind::CoroutineWrapper | Kind::AsyncGenASend | Kind::AsyncGenAThrow | Kind::Anext => {
+                    self.chains.insert(at);
+                    at = reader.ptr(at + 16)?;
+                }
+                Kind::FutureIter => {
+                    self.chains.insert(at);
+                    found.push((reader.ptr(at + 16)?, From::Wait(task.addr)));
+                    return Ok(());
+                }
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, object: Addr, from: From) {
+        let ends = object.is_null()
+            || self.chains.contains(&object)
+            || self.loops.contains(&object)
+            || self.walked.index.contains_key(&object);
+        if ends || is_end(self.session.reader, object) {
+            return;
+        }
+        self.to.entry(object).or_default().push(from);
+        if self.seen.insert(object) {
+            self.queue.push_back(object);
+        }
+    }
+
+    /// Follows them, the nearest objects first.
+    fn follow(&mut self) {
+        for _ in 0..MAX_OBJECTS {
+            let Some(object) = self.queue.pop_front() else { return };
+            for referred in references::of(self.session.reader, object).unwrap_or_default() {
+                self.note(referred, From::Object(object));
+            }
+        }
+    }
+
+    /// What leads to an object, where that is all known.
+    fn all_that_lead_to(&self, object: Addr) -> Read<Option<Leading>> {
+        let Leading { mut users, mut failed } = Leading::default();
+        let mut leading = vec![object];
+        let mut known: FxHashSet<Addr> = leading.iter().copied().collect();
+        while let Some(object) = leading.pop() {
+            let from = self.to.get(&object).map_or(&[][..], Vec::as_slice);
+            let count = references::count(self.session.reader, object)?;
+            if count != Some(from.len() as u64) || known.len() > MAX_LEADING {
+                return Ok(None);
+            }
+            if self.session.reader.kind_of(object)? == Kind::Exception {
+                failed.extend(self.failure(object).unwrap_or_default());
+            }
+            for from in from {
+                match from {
+                    From::Task(task) | From::Wait(task) => users.push(*task),
+                    From::Object(object) if known.insert(*object) => leading.push(*object),
+                    From::Object(_) => {}
+                }
+            }
+        }
+        users.sort_unstable();
+        users.dedup();
+        failed.sort_by(|a: &Failure, b| (&a.at.file, a.at.line).cmp(&(&b.at.file, b.at.line)));
+        failed.dedup();
+        Ok(Some(Leading { users, failed }))
+    }
+
+    /// Where an exception was raised in the program's own code.
+    fn failure(&self, exception: Addr) -> Read<Option<Failure>> {
+        let reader = self.session.reader;
+        let mut innermost = None;
+        for (code, lasti) in references::traceback(reader, exception)? {
+            let places = &self.session.places;
+            let place = places.of_code(reader, &code, lasti, FrameKind::Function, None);
+            if places.origin(place) == Origin::Own {
+                innermost = places.frame(place);
+            }
+        }
+        let error = reader.full_type_name(&*reader.type_of(exception)?);
+        Ok(innermost.map(|at| Failure { error, at }))
+    }
+
+    /// Whether a task may well be meant to wait for ever: what it awaits is nowhere but in its own frames, or those of
+    /// tasks that wait for it, as in `await asyncio.Event().wait()`.
+    fn is_meant_to_last(&self, object: Addr, waiting: &[Addr]) -> bool {
+        let is_event = self.walked.resources.list.iter().any(|resource| resource.addr == object);
+        let from = self.to.get(&object).map_or(&[][..], Vec::as_slice);
+        from.iter().all(|from| match from {
+            From::Wait(_) => true,
+            From::Task(task) => !is_event || waiting.contains(task),
+            From::Object(_) => false,
+        })
+    }
+}
+
+/// Whether an object leads nowhere, or cannot be read.
+fn is_end(reader: &Reader<'_>, object: Addr) -> bool {
+    reader.kind_of(object).map_or(true, references::is_end)
+}
+
+/// Whether a task is the one that its loop runs for.
+fn is_main(reader: &Reader<'_>, task: Addr) -> bool {
+    let ends_the_run = |callback: &Addr| {
+        let name = match reader.kind_of(*callback) {
+            Ok(Kind::Function) => reader.function_qualname(*callback),
+            // uvloop's is compiled, and keeps its qualified name among its attributes' values.
+            _ => {
+                return reader.type_of(*callback).is_ok_and(|of| of.short_name().contains("cython_function"));
+            }
+        };
+        name.is_ok_and(|name| &*name == "_run_until_complete_cb")
+    };
+    task::callbacks(reader, task).unwrap_or_default().iter().any(ends_the_run)
+}
+
+/// The tasks that a timer will cancel, and those that somebody awaits who will be cancelled so.
+fn limited(session: &Session<'_>, walked: &Walked) -> FxHashSet<Addr> {
+    let mut limited: FxHashSet<Addr> = FxHashSet::default();
+    for event_loop in &walked.loops {
+        let _ = timers(session.reader, event_loop.addr, walked, &mut limited);
+    }
+    let mut awaits: Vec<(Addr, &[Addr])> = Vec::new();
+    for task in &walked.tasks {
+        if let Some(wait) = &task.wait {
+            if wait.timeout.is_some() {
+                limited.insert(task.addr);
+            }
+            if let On::Tasks { pending, .. } = &wait.on {
+                awaits.push((task.addr, pending));
+            }
+        }
+    }
+    // Whom a limited task awaits is cancelled with it.
+    let awaited: FxHashMap<Addr, &[Addr]> = awaits.into_iter().collect();
+    let mut new: Vec<Addr> = limited.iter().copied().collect();
+    while let Some(task) = new.pop() {
+        for awaited in awaited.get(&task).copied().unwrap_or_default() {
+            if limited.insert(*awaited) {
+                new.push(*awaited);
+            }
+        }
+    }
+    limited
+}
+
+/// The tasks that the callbacks of a loop's timers lead to.
+fn timers(reader: &Reader<'_>, event_loop: Addr, walked: &Walked, found: &mut FxHashSet<Addr>) -> Read<()> {
+    let Some(scheduled) = reader.attr(event_loop, "_scheduled")? else { return Ok(()) };
+    let mut seen = FxHashSet::default();
+    for timer in reader.list(scheduled)?.into_iter().take(MAX_TIMERS) {
+        let mut level = Vec::new();
+        for name in ["_callback", "_args"] {
+            level.extend(reader.not_none(reader.attr(timer, name)?)?);
+        }
+        for _ in 0..MAX_DEPTH {
+            for object in std::mem::take(&mut level) {
+                if walked.index.contains_key(&object) {
+                    found.insert(object);
+                } else if object != event_loop
+                    && seen.len() < MAX_OBJECTS
+                    && !is_end(reader, object)
+                    && seen.insert(object)
+                {
+                    level.extend(references::of(reader, object).unwrap_or_default());
+                }
+            }
+        }
+    }
+    Ok(())
+}
