@@ -167,7 +167,7 @@ pub struct ReadOptions {
     /// Read local variables too. They may hold secrets
     #[arg(long, help_heading = "Reading")]
     pub locals: bool,
-    /// Search the heap for coroutines that were created and never awaited
+    /// Search the heap: for coroutines that were never awaited, for who can end a wait
     #[arg(long, help_heading = "Reading")]
     pub heap: bool,
     /// Show the source line below each frame

@@ -20,7 +20,7 @@ const MAX_ANCESTORS: u16 = 64;
 pub const HAS_OPERATIONS: u16 = 1;
 
 /// Dead records that are kept for the next tasks. They keep their reference to the type.
-const SPARE: usize = 64;
+const SPARE: usize = 1024;
 
 /// The record of one task: 40 bytes.
 #[repr(C)]
