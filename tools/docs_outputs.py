@@ -55,7 +55,8 @@ def output(marker, python):
         raise SystemExit("a marker's command begins with async-trace: " + marker["command"])
     wanted = int(marker["exit"] or 0)
     if marker["example"]:
-        with Target([python, ROOT / marker["example"]], cwd=ROOT) as target:
+        # By its path from here: a long one would be cut in the middle.
+        with Target([python, marker["example"]], cwd=ROOT) as target:
             if "/blocked_loop" in marker["example"]:
                 settle(target)
             threads = sorted(int(task.name) for task in Path("/proc/%d/task" % target.pid).iterdir())

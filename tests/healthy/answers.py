@@ -4,6 +4,7 @@ import asyncio
 import signal
 import threading
 import time
+import weakref
 
 import _stage
 
@@ -29,8 +30,19 @@ class Slotted:
         self.ready = asyncio.Event()
 
 
+class Listener:
+    """Told by whoever goes through the set, which does not keep it."""
+
+    def __init__(self):
+        self.heard = asyncio.Event()
+
+    async def listen(self):
+        await self.heard.wait()
+
+
 line = Line()
 everything = []
+listeners = weakref.WeakSet()
 
 
 def signal_late(loop, event):
@@ -103,6 +115,9 @@ async def main():
 
     begin(around(enclosed))
     start(until(enclosed))
+    listener = Listener()
+    listeners.add(listener)
+    start(listener.listen())
     condition = asyncio.Condition()
     begin(condition.notify_all)
     start(notified(condition))
@@ -135,7 +150,7 @@ async def main():
     wrapped = loop.create_task(inner())
     loop.call_later(1000, wrapped.cancel)
     begin(wrapped)
-    del stop, later, read, given, slotted, generator, drawn, steps, enclosed, around, condition, told, tell, limited, outer, wrapped
+    del stop, later, read, given, slotted, generator, drawn, steps, enclosed, around, listener, condition, told, tell, limited, outer, wrapped
     _stage.ready()
     while True:
         await asyncio.sleep(0.01)

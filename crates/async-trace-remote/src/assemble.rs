@@ -85,11 +85,19 @@ pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<
 /// Puts everything that came from sets into one stable order, so that two dumps of one program read
 /// alike: tasks by name, `Task-2` before `Task-10`; resources by the first task that has to do with them.
 fn sort(walked: &mut Walked) {
-    fn key(task: &walk::Task) -> (&str, u64, Addr) {
+    // Names are taken apart once, and compared as numbers: there may be 100,000 of them.
+    fn parts(task: &walk::Task) -> (&str, u64) {
         let stem = task.name.trim_end_matches(|c: char| c.is_ascii_digit());
-        (stem, task.name[stem.len()..].parse().unwrap_or(0), task.addr)
+        (stem, task.name[stem.len()..].parse().unwrap_or(0))
     }
-    walked.tasks.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+    let stems: FxHashSet<&str> = walked.tasks.iter().map(|task| parts(task).0).collect();
+    let mut stems: Vec<Box<str>> = stems.into_iter().map(Box::from).collect();
+    stems.sort_unstable();
+    let ranks: FxHashMap<Box<str>, usize> = stems.into_iter().zip(0..).collect();
+    walked.tasks.sort_by_cached_key(|task| {
+        let (stem, number) = parts(task);
+        (ranks.get(stem).copied(), number, task.addr)
+    });
     walked.index = walked.tasks.iter().enumerate().map(|(at, task)| (task.addr, at)).collect();
     let (tasks, index) = (&mut walked.tasks, &walked.index);
     let place = |addr: &Addr| (index.get(addr).copied().unwrap_or(usize::MAX), *addr);

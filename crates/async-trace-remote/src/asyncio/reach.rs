@@ -55,38 +55,51 @@ pub(crate) fn read(session: &Session<'_>, known: Option<&[Addr]>, walked: &Walke
     let mut references = References::new(session, walked);
     references.follow();
     let mut found = Reached::default();
-    for (object, waiting) in &asked {
+    for (object, asked) in &asked {
         let Ok(Some(leading)) = references.all_that_lead_to(*object) else { continue };
-        if !references.is_meant_to_last(*object, waiting) {
+        if !references.is_meant_to_last(*object, asked) {
             found.insert(*object, leading);
         }
     }
     if !found.is_empty() {
         let limited = limited(session, walked);
-        found.retain(|object, _| asked[object].iter().all(|task| !limited.contains(task)));
+        found.retain(|object, _| asked[object].waiting.iter().all(|task| !limited.contains(task)));
     }
     found
 }
 
-/// What tasks wait for that somebody has to complete, and which.
-fn asked(walked: &Walked) -> FxHashMap<Addr, Vec<Addr>> {
-    let mut asked: FxHashMap<Addr, Vec<Addr>> = FxHashMap::default();
+/// Something that somebody has to complete.
+#[derive(Default)]
+struct Asked {
+    /// The tasks that wait for it.
+    waiting: Vec<Addr>,
+    /// It is for one task to tell others: an event, a condition, a barrier.
+    is_signal: bool,
+}
+
+/// What tasks wait for that somebody has to complete.
+fn asked(walked: &Walked) -> FxHashMap<Addr, Asked> {
+    let mut asked: FxHashMap<Addr, Asked> = FxHashMap::default();
     let kinds: FxHashMap<Addr, ResourceKind> =
         walked.resources.list.iter().map(|resource| (resource.addr, resource.kind)).collect();
     for task in walked.tasks.iter().filter(|task| task.state == TaskState::Waiting) {
         let Some(wait) = &task.wait else { continue };
-        let object = match wait.on {
+        let (object, is_signal) = match wait.on {
             _ if wait.verb == Verb::Acquire => continue,
-            On::Future(future) => future,
+            On::Future(future) => (future, false),
             On::Resource(resource) => match kinds.get(&resource) {
-                Some(ResourceKind::Event | ResourceKind::Condition | ResourceKind::Barrier) => resource,
+                Some(ResourceKind::Event | ResourceKind::Condition | ResourceKind::Barrier) => {
+                    (resource, true)
+                }
                 // An object of a library or of the program: what it has to bring is this future.
-                Some(ResourceKind::Pool | ResourceKind::Manager) => task.waiter,
+                Some(ResourceKind::Pool | ResourceKind::Manager) => (task.waiter, false),
                 _ => continue,
             },
             _ => continue,
         };
-        asked.entry(object).or_default().push(task.addr);
+        let entry = asked.entry(object).or_default();
+        entry.waiting.push(task.addr);
+        entry.is_signal = is_signal;
     }
     asked
 }
@@ -168,11 +181,9 @@ impl<'a> References<'a> {
                     self.chains.insert(frame.addr);
                     let is_own = self.session.places.origin_of(&frame.code.file) == Origin::Own;
                     for (object, is_variable) in references::slots(reader, &frame)? {
-                        let named = is_own && is_variable;
-                        found.push((
-                            object,
-                            if named { From::Task(task.addr) } else { From::Wait(task.addr) },
-                        ));
+                        let is_named = is_own && is_variable;
+                        let from = if is_named { From::Task } else { From::Wait };
+                        found.push((object, from(task.addr)));
                     }
                     if state != State::Awaiting {
                         return Ok(());
@@ -229,8 +240,13 @@ impl<'a> References<'a> {
             if count != Some(from.len() as u64) || known.len() > MAX_LEADING {
                 return Ok(None);
             }
-            if self.session.reader.kind_of(object)? == Kind::Exception {
-                failed.extend(self.failure(object).unwrap_or_default());
+            match self.session.reader.kind_of(object)? {
+                // asyncio has weak references to all tasks; to those that have ended, too.
+                Kind::Task => {}
+                Kind::Exception => failed.extend(self.failure(object).unwrap_or_default()),
+                // Who has a weak reference, which is not counted, can reach it as long as it lives.
+                _ if self.session.reader.has_weak_references(object)? => return Ok(None),
+                _ => {}
             }
             for from in from {
                 match from {
@@ -264,12 +280,11 @@ impl<'a> References<'a> {
 
     /// Whether a task may well be meant to wait for ever: what it awaits is nowhere but in its own frames, or those of
     /// tasks that wait for it, as in `await asyncio.Event().wait()`.
-    fn is_meant_to_last(&self, object: Addr, waiting: &[Addr]) -> bool {
-        let is_event = self.walked.resources.list.iter().any(|resource| resource.addr == object);
+    fn is_meant_to_last(&self, object: Addr, asked: &Asked) -> bool {
         let from = self.to.get(&object).map_or(&[][..], Vec::as_slice);
         from.iter().all(|from| match from {
             From::Wait(_) => true,
-            From::Task(task) => !is_event || waiting.contains(task),
+            From::Task(task) => !asked.is_signal || asked.waiting.contains(task),
             From::Object(_) => false,
         })
     }
@@ -285,9 +300,10 @@ fn is_main(reader: &Reader<'_>, task: Addr) -> bool {
     let ends_the_run = |callback: &Addr| {
         let name = match reader.kind_of(*callback) {
             Ok(Kind::Function) => reader.function_qualname(*callback),
-            // uvloop's is compiled, and keeps its qualified name among its attributes' values.
+            // uvloop's is compiled.
             _ => {
-                return reader.type_of(*callback).is_ok_and(|of| of.short_name().contains("cython_function"));
+                let of = reader.type_of(*callback);
+                return of.is_ok_and(|of| of.short_name().contains("cython_function"));
             }
         };
         name.is_ok_and(|name| &*name == "_run_until_complete_cb")

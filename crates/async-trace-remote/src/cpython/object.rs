@@ -54,6 +54,8 @@ pub(crate) struct Type {
     pub base: Addr,
     flags: u64,
     dictoffset: i64,
+    /// Where an instance has its list of weak references; 0 where it can have none, negative before the object.
+    weaklistoffset: i64,
     cached_keys: Addr,
     /// Attributes in `__slots__`, of this type and its bases.
     slots: RefCell<Option<Slots>>,
@@ -312,6 +314,7 @@ impl<'t> Reader<'t> {
             _ => Addr::NULL,
         };
         let dictoffset = self.i64(addr + l.dictoffset)?;
+        let weaklistoffset = self.i64(addr + l.weaklistoffset)?;
         let new = Rc::new(Type {
             addr,
             name,
@@ -320,6 +323,7 @@ impl<'t> Reader<'t> {
             base,
             flags,
             dictoffset,
+            weaklistoffset,
             cached_keys,
             slots: RefCell::default(),
             module: RefCell::default(),
@@ -568,9 +572,10 @@ impl<'t> Reader<'t> {
         let mut index = self.u64(object + self.layout.deque.leftindex)?;
         let mut out = Vec::new();
         while left > 0 {
-            if index >= BLOCK {
+            if index > BLOCK {
                 return Err(Torn("a deque with an impossible index"));
             }
+            // `popleft` steps over the last item of a block before it goes on to the next one.
             let n = left.min(BLOCK - index);
             out.extend(self.pointers(block + 8 + 8 * index, n)?);
             left -= n;
@@ -903,6 +908,14 @@ impl<'t> Reader<'t> {
 
     pub(crate) fn module_dict(&self, object: Addr) -> Read<Addr> {
         self.ptr(object + self.layout.module_dict)
+    }
+
+    /// Whether there are weak references to an object.
+    pub(crate) fn has_weak_references(&self, object: Addr) -> Read<bool> {
+        match self.type_of(object)?.weaklistoffset {
+            0 => Ok(false),
+            offset => Ok(!self.ptr(Addr(object.0.wrapping_add_signed(offset)))?.is_null()),
+        }
     }
 
     /// A weak reference's object, unless it is gone.

@@ -146,6 +146,7 @@ pub(crate) struct TypeObject {
     pub name: u64,
     pub basicsize: u64,
     pub flags: u64,
+    pub weaklistoffset: u64,
     pub base: u64,
     pub dict: u64,
     pub dictoffset: u64,

@@ -29,6 +29,7 @@ pub(super) const LAYOUT: Layout = Layout {
         name: 24,
         basicsize: 32,
         flags: 168,
+        weaklistoffset: 208,
         base: 256,
         dict: 264,
         dictoffset: 288,
