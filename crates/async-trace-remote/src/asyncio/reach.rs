@@ -19,6 +19,8 @@ use std::collections::VecDeque;
 
 /// How many objects are followed for one snapshot. Where they are not enough, nothing is said.
 const MAX_OBJECTS: usize = 50_000;
+/// And how many first, from the main function: most of what lasts is its.
+const MAX_OF_MAIN: usize = 2000;
 /// Of how many objects the references to one are told, at most.
 const MAX_LEADING: usize = 4096;
 /// How many timers are looked through for those that would cancel a task, and how deep.
@@ -52,8 +54,18 @@ pub(crate) fn read(session: &Session<'_>, known: Option<&[Addr]>, walked: &Walke
     if asked.is_empty() {
         return Reached::default();
     }
-    let mut references = References::new(session, walked);
-    references.follow();
+    // What the program's own main function has, it may have for as long as the program is to stand.
+    let (main, others): (Vec<&Task>, Vec<&Task>) =
+        walked.tasks.iter().partition(|task| is_main(session.reader, task.addr));
+    let mut references = References::new(session, walked, main);
+    references.follow(MAX_OF_MAIN);
+    asked.retain(|object, _| !references.to.contains_key(object));
+    if asked.is_empty() {
+        return Reached::default();
+    }
+    let waiting = others.into_iter().filter(|task| !is_from_outside(task)).take(MAX_OBJECTS);
+    let mut references = References::new(session, walked, waiting);
+    references.follow(MAX_OBJECTS);
     let mut found = Reached::default();
     for (object, asked) in &asked {
         let Ok(Some(leading)) = references.all_that_lead_to(*object) else { continue };
@@ -134,8 +146,8 @@ struct References<'a> {
 }
 
 impl<'a> References<'a> {
-    /// Those from the tasks that wait for others.
-    fn new(session: &'a Session<'a>, walked: &'a Walked) -> Self {
+    /// Those from some tasks.
+    fn new(session: &'a Session<'a>, walked: &'a Walked, tasks: impl IntoIterator<Item = &'a Task>) -> Self {
         let mut new = Self {
             session,
             walked,
@@ -146,11 +158,7 @@ impl<'a> References<'a> {
             seen: FxHashSet::default(),
         };
         let mut found = Vec::new();
-        for task in walked.tasks.iter().filter(|task| !is_from_outside(task)).take(MAX_OBJECTS) {
-            // What the program's own main function has, it may have for as long as the program is to stand.
-            if is_main(session.reader, task.addr) {
-                continue;
-            }
+        for task in tasks {
             // What cannot be read is missing in the count.
             let _ = new.chain(task, &mut found);
         }
@@ -220,8 +228,8 @@ impl<'a> References<'a> {
     }
 
     /// Follows them, the nearest objects first.
-    fn follow(&mut self) {
-        for _ in 0..MAX_OBJECTS {
+    fn follow(&mut self, objects: usize) {
+        for _ in 0..objects {
             let Some(object) = self.queue.pop_front() else { return };
             for referred in references::of(self.session.reader, object).unwrap_or_default() {
                 self.note(referred, From::Object(object));
