@@ -112,7 +112,7 @@ def main():
     for minor in (minor for minor in wanted if minor in found):
         python = interpreters.with_packages(found[minor], "bench-inside", PACKAGES)
         collect = measure(python, environment, "collect.py", "--original")
-        http = measure(python, environment, "http_load.py", "--processes", 1 if options.quick else 2)
+        http = measure(python, environment, "http_load.py", "--processes", 1 if options.quick else 4)
         report(minor, "collect", collect)
         report(minor, "off", collect)
         report(minor, "http", http)
