@@ -68,7 +68,7 @@ impl Graph {
         making.uncertain.resize(making.nodes.len(), false);
         for (place, thread) in snapshot.threads.iter().enumerate() {
             let node = making.thread_node(place as u32);
-            making.wait(node, thread.waits_for.as_ref(), None);
+            making.wait(node, thread.waits_for.as_ref());
         }
         for (place, task) in snapshot.tasks.iter().enumerate() {
             let node = place as u32;
@@ -76,7 +76,7 @@ impl Graph {
                 continue;
             }
             if task.state == TaskState::Waiting {
-                making.wait(node, task.waits_for.as_ref(), Some(task));
+                making.wait(node, task.waits_for.as_ref());
             }
             if let Some(thread) = index.thread_of(task)
                 && snapshot.threads[thread as usize].waits_for.is_some()
@@ -149,8 +149,8 @@ impl Making<'_> {
         self.edges.node(any)
     }
 
-    /// Adds the edges of one wait. `waiter` is the task, where a task waits.
-    fn wait(&mut self, node: u32, waits_for: Option<&WaitsFor>, waiter: Option<&Task>) {
+    /// Adds the edges of one wait.
+    fn wait(&mut self, node: u32, waits_for: Option<&WaitsFor>) {
         let Some(waits) = waits_for else { return };
         // A timeout that is overdue did not help.
         if waits.timeout_s.is_some_and(|left| (0.0..=self.patience_s).contains(&left)) {
@@ -192,11 +192,7 @@ impl Making<'_> {
                 }
             }
             Target::Future { id, reach: Some(reach), .. } => {
-                let own = waiter.map(|task| task.id);
-                let waits_too = |user: &Holder| {
-                    user.task.is_some() && user.task == own || awaits_future(self.index, user, *id)
-                };
-                if let Some((users, doubt)) = self.able(reach, waits_too) {
+                if let Some((users, doubt)) = self.able(reach, |user| awaits_future(self.index, user, *id)) {
                     let future = self.add(Node::Future, true);
                     self.uncertain[future as usize] = doubt;
                     self.edges.edge(node, future);
@@ -391,7 +387,7 @@ impl Making<'_> {
     }
 }
 
-/// Whether somebody who can reach a future awaits it, too.
+/// Whether somebody who can reach a future awaits it.
 #[must_use]
 pub fn awaits_future(index: &Index<'_>, user: &Holder, future: Id) -> bool {
     let task = user.task.and_then(|id| index.get_task(id));

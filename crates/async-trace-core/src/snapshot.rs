@@ -842,6 +842,14 @@ pub enum ResourceKind {
     Manager,
 }
 
+impl ResourceKind {
+    /// Whether it is for one task to tell others that something has happened.
+    #[must_use]
+    pub fn is_signal(self) -> bool {
+        matches!(self, Self::Event | Self::Condition | Self::Barrier)
+    }
+}
+
 /// The state of a resource; each kind fills what it has.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -507,7 +507,7 @@ impl<'a, 's> Circle<'a, 's> {
         } else if is(ResourceKind::Pool) || is(ResourceKind::Semaphore) || is(ResourceKind::Queue) {
             "pass the connection or slot that is held on to the inner call, instead of taking a second one"
                 .to_owned()
-        } else if is(ResourceKind::Event) || is(ResourceKind::Condition) || is(ResourceKind::Barrier) {
+        } else if kinds.iter().any(|kind| kind.is_signal()) {
             "each of them waits for a signal that only another of them can give: let one give its signal before it waits"
                 .to_owned()
         } else if self.actors.len() == 1 {

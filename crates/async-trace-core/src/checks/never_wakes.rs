@@ -6,7 +6,7 @@ use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
 use crate::finding::{Evidence, Role, Severity};
 use crate::graph::Node;
-use crate::snapshot::{Reach, ResourceKind, Target, TaskState};
+use crate::snapshot::{Reach, Target, TaskState};
 use std::fmt::Write as _;
 
 pub(super) const CHECK: Check = Check {
@@ -33,10 +33,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         let is_ours = match scene.graph.node(node) {
             Node::Future => true,
             // An idle consumer of a queue that is to be filled later is no error, alone.
-            Node::Resource(place) => matches!(
-                scene.now.resources[place as usize].kind,
-                ResourceKind::Event | ResourceKind::Condition | ResourceKind::Barrier
-            ),
+            Node::Resource(place) => scene.now.resources[place as usize].kind.is_signal(),
             _ => false,
         };
         let behind = scene.graph.behind(number);

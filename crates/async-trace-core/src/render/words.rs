@@ -139,11 +139,7 @@ impl Speaker<'_> {
                             line.say(" of ");
                             self.resource(line, owner, None);
                         }
-                        let waits = |user: &&Holder| {
-                            user.task.is_some() && user.task == wait.by
-                                || awaits_future(self.index, user, *id)
-                        };
-                        self.reach(line, reach, waits);
+                        self.reach(line, reach, |user| awaits_future(self.index, user, *id));
                     }
                     None => _ = line.say("; who completes it is not known"),
                 }

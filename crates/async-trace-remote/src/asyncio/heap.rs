@@ -84,10 +84,7 @@ pub(crate) fn dropped(session: &Session<'_>, walked: &Walked) -> Vec<DroppedCoro
 
 fn warnings_of(session: &Session<'_>, module: Addr, found: &mut Vec<DroppedCoroutine>) -> Read<()> {
     let reader = session.reader;
-    if reader.kind_of(module)? != Kind::Module {
-        return Ok(());
-    }
-    let globals = reader.module_dict(module)?;
+    let Some(globals) = reader.globals_of(module)? else { return Ok(()) };
     let Some(registry) = reader.dict_get(globals, "__warningregistry__")? else { return Ok(()) };
     for (key, _) in reader.dict(registry)? {
         if reader.kind_of(key)? != Kind::Tuple {
@@ -103,10 +100,7 @@ fn warnings_of(session: &Session<'_>, module: Addr, found: &mut Vec<DroppedCorou
         else {
             continue;
         };
-        let file = match reader.dict_get(globals, "__file__")? {
-            Some(file) if reader.kind_of(file)? == Kind::Str => reader.text(file)?,
-            _ => continue,
-        };
+        let Some(file) = reader.module_file(globals)? else { continue };
         let line = u32::try_from(reader.int(line)?).unwrap_or(0);
         let origin = session.places.origin_of(&file);
         let at = Frame::new("<module>".into(), file, line, FrameKind::Function, origin);

@@ -3,7 +3,7 @@
 use super::walk::{Session, Walked};
 use super::{chain, task};
 use crate::cpython::frame::Frame as PyFrame;
-use crate::cpython::object::{Kind, Read, Reader};
+use crate::cpython::object::{Read, Reader};
 use crate::cpython::references;
 use crate::memory::addr::Addr;
 use async_trace_core::frame::Origin;
@@ -115,14 +115,9 @@ fn roots(session: &Session<'_>, walked: &Walked) -> (Vec<Variable>, Vec<(Addr, u
 /// The variables of a module that is the program's own.
 fn own_globals(session: &Session<'_>, module: Addr) -> Read<Option<Addr>> {
     let reader = session.reader;
-    if reader.kind_of(module)? != Kind::Module {
-        return Ok(None);
-    }
-    let globals = reader.module_dict(module)?;
-    let Some(file) = reader.dict_get(globals, "__file__")? else { return Ok(None) };
-    let is_own =
-        reader.kind_of(file)? == Kind::Str && session.places.origin_of(&reader.text(file)?) == Origin::Own;
-    Ok(is_own.then_some(globals))
+    let Some(globals) = reader.globals_of(module)? else { return Ok(None) };
+    let file = reader.module_file(globals)?;
+    Ok(file.is_some_and(|file| session.places.origin_of(&file) == Origin::Own).then_some(globals))
 }
 
 /// Whether an object can lead to others that are the program's.

@@ -45,12 +45,11 @@ pub(crate) struct Leading {
 /// twice.
 pub(crate) fn read(session: &Session<'_>, known: Option<&[Addr]>, walked: &Walked) -> Reached {
     let known: Option<FxHashSet<Addr>> = known.map(|known| known.iter().copied().collect());
-    let is_asked = |object: Addr| known.as_ref().is_none_or(|known| known.contains(&object));
     if known.as_ref().is_some_and(FxHashSet::is_empty) {
         return Reached::default();
     }
     let mut asked = asked(walked);
-    asked.retain(|object, _| is_asked(*object));
+    asked.retain(|object, _| known.as_ref().is_none_or(|known| known.contains(object)));
     if asked.is_empty() {
         return Reached::default();
     }
@@ -100,9 +99,7 @@ fn asked(walked: &Walked) -> FxHashMap<Addr, Asked> {
             _ if wait.verb == Verb::Acquire => continue,
             On::Future(future) => (future, false),
             On::Resource(resource) => match kinds.get(&resource) {
-                Some(ResourceKind::Event | ResourceKind::Condition | ResourceKind::Barrier) => {
-                    (resource, true)
-                }
+                Some(kind) if kind.is_signal() => (resource, true),
                 // An object of a library or of the program: what it has to bring is this future.
                 Some(ResourceKind::Pool | ResourceKind::Manager) => (task.waiter, false),
                 _ => continue,

@@ -918,6 +918,19 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// The variables of a module, where the object is one.
+    pub(crate) fn globals_of(&self, object: Addr) -> Read<Option<Addr>> {
+        if self.kind_of(object)? == Kind::Module { self.module_dict(object).map(Some) } else { Ok(None) }
+    }
+
+    /// The file that a module is from, by its variables.
+    pub(crate) fn module_file(&self, globals: Addr) -> Read<Option<Text>> {
+        match self.dict_get(globals, "__file__")? {
+            Some(file) if self.kind_of(file)? == Kind::Str => self.text(file).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// A weak reference's object, unless it is gone.
     pub(crate) fn weakref(&self, object: Addr) -> Read<Option<Addr>> {
         let referent = self.ptr(object + 16)?;

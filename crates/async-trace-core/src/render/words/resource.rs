@@ -90,7 +90,7 @@ impl Speaker<'_> {
             self.holders(line, resource, wait.by);
         }
         if let Some(reach) = &resource.reach
-            && matches!(resource.kind, ResourceKind::Event | ResourceKind::Condition | ResourceKind::Barrier)
+            && resource.kind.is_signal()
         {
             let waits = |user: &&Holder| user.task.is_some_and(|id| resource.waiters.contains(&id));
             self.reach(line, reach, waits);
