@@ -41,11 +41,12 @@ pub(crate) fn read(
     }
     let coroutine = fields.coroutine.ok_or(Torn("a task without a coroutine"))?;
     chain.read(reader, &session.places, coroutine, &|frame| executing(reader, &walked.threads, frame));
-    if let Some(torn) = chain.torn {
-        walked.problems.note(ProblemCode::ChainTorn, torn, Some(addr));
-    }
     reader.spend_looking(walked.threads.len())?;
     let is_current = walked.threads.iter().any(|thread| thread.running_task == Some(addr));
+    if let Some(torn) = chain.torn {
+        walked.problems.note(ProblemCode::ChainTorn, torn, Some(addr));
+        walked.caught_running |= is_current;
+    }
     // A coroutine returns only while its task runs, which then is about to be done.
     if chain.end == Some(End::Done) && !is_current {
         return Err(Torn("it ended while it was read"));

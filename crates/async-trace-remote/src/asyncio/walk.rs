@@ -243,6 +243,9 @@ pub(crate) struct Walked {
     /// it is.
     pub scouting: bool,
     pub problems: Problems,
+    /// The task that runs was caught between two instructions that belong together: it just begins to wait, or ends
+    /// to.
+    pub caught_running: bool,
     /// What nobody but waiting tasks can reach.
     pub reached: super::reach::Reached,
     /// async-trace's own hook in the target.
@@ -266,6 +269,7 @@ impl Walked {
             ties: 0,
             scouting: false,
             problems: Problems::default(),
+            caught_running: false,
             reached: super::reach::Reached::default(),
             hook: None,
         }
@@ -277,7 +281,8 @@ impl Walked {
 
     /// Whether something was found torn that a moment later may be whole.
     pub(crate) fn fell_into_a_change(&self) -> bool {
-        self.problems.list.iter().any(|(code, ..)| *code == ProblemCode::TaskListTorn)
+        let may_be_whole = |code| matches!(code, ProblemCode::TaskListTorn | ProblemCode::StackTorn);
+        self.caught_running || self.problems.list.iter().any(|(code, ..)| may_be_whole(*code))
     }
 }
 
