@@ -66,7 +66,19 @@ def blocked_phase(stopwatch, interpreter, applicable, args):
                 yield row
 
 
-PHASES = {"size": size_phase, "pause": pause_phase, "churn": churn_phase, "blocked": blocked_phase}
+def check_phase(stopwatch, interpreter, applicable, args):
+    ours = [t for t in applicable if t.ours]
+    if not ours:
+        return
+    say("%s: what is wrong with %s tasks" % (interpreter.minor, "{:,}".format(args.pause_tasks)))
+    with Target(interpreter.path, "parked.py", "--tasks", args.pause_tasks, "--shape", args.shape) as target:
+        both = [ours[0], tools.check(args.binary)]
+        rows = {t.name: new_row("check", interpreter.version, t, target, args.pause_tasks) for t in both}
+        in_turns(stopwatch, both, target, rows, args.rounds)
+        yield from rows.values()
+
+
+PHASES = {"size": size_phase, "check": check_phase, "pause": pause_phase, "churn": churn_phase, "blocked": blocked_phase}
 
 
 def say(text):

@@ -2,6 +2,7 @@
 from statistics import median
 
 from thresholds import JSON, THRESHOLDS, verdicts
+from tools import CHECK_S
 
 
 def table(head, body):
@@ -60,6 +61,17 @@ def gaps(rows):
     return table(head, body)
 
 
+def checks(rows):
+    body = []
+    for dump, check in zip(rows[::2], rows[1::2]):
+        if dump["wall_s"] and check["wall_s"]:
+            beyond = [seconds - CHECK_S for seconds in check["wall_s"]]
+            for what, ours, theirs in ("wall", beyond, dump["wall_s"]), ("CPU", check["cpu_s"], dump["cpu_s"]):
+                ratio = "%.2f" % (median(ours) / median(theirs))
+                body.append([check["python"], "{:,}".format(check["size"]), what, ms(ours), ms(theirs), ratio])
+    return table(["Python", "tasks", "time", "check", "dump", "ratio"], body)
+
+
 def blocked(rows):
     body = [
         [r["python"], r["how"], r["tool"], *("%d of %d" % (r[key], r["runs"]) for key in ("frames_seen", "tasks_seen", "both")), failures(r)]
@@ -80,6 +92,7 @@ def everything(result):
     parts = ["%s. Peak RSS counts from %.0f MB, the process that starts the tools." % (result["machine"], result["rss_floor_kb"] / 1024)]
     for phase, title, render in (
         ("size", "Size and speed: parked tasks, the target asleep", sizes),
+        ("check", "Check: the time beyond the %g s for which it looks" % CHECK_S, checks),
         ("pause", "Pause: {:,} parked tasks, the target's loop turning as fast as it can".format(result["pause_tasks"]), gaps),
         ("churn", "In motion: tasks that come and go beside 1,000 that stand", gaps),
         ("blocked", "Blocked loop", blocked),

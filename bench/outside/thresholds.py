@@ -2,7 +2,10 @@
 from dataclasses import dataclass
 from statistics import median
 
+from tools import CHECK_S
+
 TREE, JSON, NO_PAUSE = "async-trace", "async-trace --json", "async-trace --json --no-pause"
+CHECK = "async-trace check"
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ THRESHOLDS = {
     "wall-1000": Threshold("1,000 tasks, wall: ≤ 30 ms", 30.0),
     "wall-10": Threshold("10 tasks, wall: ≤ py-spy in the same run", 1.0),
     "complete": Threshold("every run ends well and holds every task with its whole chain: 0 that do not", 0),
+    "check-10000": Threshold("10,000 tasks: a check ≤ 2 × a dump, beyond the time for which it is to look", 2.0),
     "churn-gap": Threshold("a target in full motion: its ticker's gap ≤ 10 ms above its baseline", 10.0),
     "blocked": Threshold("a blocked loop: the blocked frames and all tasks in one output: 0 dumps without", 0),
 }
@@ -64,6 +68,9 @@ def verdicts(rows):
             judge("rss-100000", here, rss("size", python, 100_000, tool))
             thousand = wall("size", python, 1_000, tool)
             judge("wall-1000", here, thousand and thousand * 1e3)
+        dump, check = wall("check", python, 10_000, TREE), wall("check", python, 10_000, CHECK)
+        if dump and check:
+            judge("check-10000", python, (check - CHECK_S) / dump)
         spy, ten = wall("size", python, 10, "py-spy dump"), wall("size", python, 10, TREE)
         if spy and ten:
             judge("wall-10", "%s, %s" % (python, TREE), ten / spy)

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Callable, List, Optional
 
+# For how long a check looks.
+CHECK_S = 2.0
 # What a task of `targets/parked.py` and `targets/churn.py` that stands still looks like.
 STANDING = ["chain", "chain", "chain", "chain", "leaf"]
 
@@ -68,6 +70,11 @@ def ours(binary):
         Tool("async-trace --json", lambda pid: base + ["--json", str(pid)], count_json, ours=True),
         Tool("async-trace --json --no-pause", lambda pid: base + ["--json", "--no-pause", str(pid)], count_json, ours=True),
     ]
+
+
+def check(binary):
+    """The verdict. Of its time, CHECK_S pass between its looks."""
+    return Tool("async-trace check", lambda pid: [str(binary), "check", "--for", "%gs" % CHECK_S, str(pid)], ours=True)
 
 
 def peers(minor, python, bin_dir):

@@ -94,6 +94,7 @@ def new_row(phase, version, tool, target, size):
         "failures": 0,
         "why": None,
         "wall_s": [],
+        "cpu_s": [],
         "rss_kb": [],
         "tasks": [],
         "standing": [],
@@ -120,6 +121,7 @@ def measure(stopwatch, tool, target, row, gaps=False):
         row["given_up"] = result["wall_s"] > GIVE_UP_AFTER_S
         return None
     row["wall_s"].append(result["wall_s"])
+    row["cpu_s"].append(result["cpu_s"])
     row["rss_kb"].append(result["rss_kb"])
     if gaps:
         row["gap_ns"].append(gap)

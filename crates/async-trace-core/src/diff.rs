@@ -28,19 +28,23 @@ pub struct History<'a> {
     /// For each task of the newest snapshot, itself in the oldest one, where all in between have it.
     oldest: Vec<Option<&'a Task>>,
     snapshots: Vec<&'a Snapshot>,
+    /// These and the glances between them.
+    looks: Vec<&'a Snapshot>,
 }
 
 impl<'a> History<'a> {
-    /// Compares snapshots of one process, the oldest first.
+    /// Compares snapshots of one process, the oldest first. Some of them may be glances, but not the newest.
     #[must_use]
-    pub fn of(snapshots: &[&'a Snapshot]) -> Self {
+    pub fn of(looks: &[&'a Snapshot]) -> Self {
+        let snapshots: Vec<&Snapshot> = looks.iter().copied().filter(|s| !s.capture.glance).collect();
         let Some((&newest, earlier)) = snapshots.split_last() else {
             return Self {
                 interval_s: 0.0,
                 unbroken: Vec::new(),
                 since: Vec::new(),
                 oldest: Vec::new(),
-                snapshots: Vec::new(),
+                snapshots,
+                looks: Vec::new(),
             };
         };
         let now = newest.capture.time_s;
@@ -76,7 +80,7 @@ impl<'a> History<'a> {
             }
         }
         let interval_s = snapshots.first().map_or(0.0, |first| (now - first.capture.time_s).max(0.0));
-        Self { interval_s, since, unbroken: same_wait, oldest, snapshots: snapshots.to_vec() }
+        Self { interval_s, since, unbroken: same_wait, oldest, snapshots, looks: looks.to_vec() }
     }
 
     /// Since how many seconds, at least, a task of the newest snapshot is at the same wait.
@@ -102,27 +106,33 @@ impl<'a> History<'a> {
         self.oldest.get(task as usize).copied().flatten()
     }
 
-    /// All snapshots, the oldest first.
+    /// All whole snapshots, the oldest first.
     #[must_use]
     pub fn snapshots(&self) -> &[&'a Snapshot] {
         &self.snapshots
     }
 
-    /// Whether the predicate holds for a thread in every snapshot.
-    pub fn thread_always(&self, tid: u32, mut is: impl FnMut(&Snapshot, &Thread) -> bool) -> bool {
-        self.snapshots.iter().all(|s| s.threads.iter().find(|t| t.tid == tid).is_some_and(|t| is(s, t)))
+    /// All snapshots and the glances between them, which show threads and loops only, the oldest first.
+    #[must_use]
+    pub fn looks(&self) -> &[&'a Snapshot] {
+        &self.looks
     }
 
-    /// Whether a thread stands at the same line of the same function, in every snapshot.
+    /// Whether the predicate holds for a thread in every look.
+    pub fn thread_always(&self, tid: u32, mut is: impl FnMut(&Snapshot, &Thread) -> bool) -> bool {
+        self.looks.iter().all(|s| s.threads.iter().find(|t| t.tid == tid).is_some_and(|t| is(s, t)))
+    }
+
+    /// Whether a thread stands at the same line of the same function, in every look.
     #[must_use]
     pub fn thread_stands_still(&self, thread: &Thread) -> bool {
         self.thread_always(thread.tid, |_, t| is_same_place(t, thread))
     }
 
-    /// Whether a thread stood at the same line of the same function in the last snapshot but one, too.
+    /// Whether a thread stood at the same line of the same function in the last look but one, too.
     #[must_use]
     pub fn thread_stood_still_last(&self, thread: &Thread) -> bool {
-        let before = self.snapshots.iter().rev().nth(1);
+        let before = self.looks.iter().rev().nth(1);
         let then = before.and_then(|s| s.threads.iter().find(|t| t.tid == thread.tid));
         then.is_some_and(|then| is_same_place(then, thread))
     }
@@ -193,6 +203,9 @@ fn is_same_target(a: &WaitsFor, b: &WaitsFor, elapsed_s: f64) -> bool {
         (Some(a), Some(b)) => (a - b - elapsed_s).abs() <= TIMER_SLACK_S + elapsed_s * 0.01,
         (a, b) => a.is_none() == b.is_none(),
     };
+    if is_future_of(a, b) || is_future_of(b, a) {
+        return a.verb == b.verb && same_end(a.timeout_s, b.timeout_s);
+    }
     let same_future = a.future.is_none() || b.future.is_none() || a.future == b.future;
     same_future
         && a.verb == b.verb
@@ -217,6 +230,17 @@ fn is_same_target(a: &WaitsFor, b: &WaitsFor, elapsed_s: f64) -> bool {
         }
 }
 
+/// Whether `a` names the resource whose future `b` names: a look that has not walked the heap does not know that
+/// nobody but waiting tasks can reach the future itself.
+fn is_future_of(a: &WaitsFor, b: &WaitsFor) -> bool {
+    match (&a.target, &b.target) {
+        (Target::Resource { id }, Target::Future { id: future, reach: Some(_), .. }) => {
+            b.within == Some(*id) && a.future == Some(*future)
+        }
+        _ => false,
+    }
+}
+
 /// The innermost frame of the user's own code; where there is none, the innermost frame.
 #[must_use]
 pub fn own_frame(chain: &[Frame]) -> Option<&Frame> {
@@ -227,6 +251,7 @@ pub fn own_frame(chain: &[Frame]) -> Option<&Frame> {
 mod tests {
     use super::History;
     use crate::fixture::snapshot;
+    use crate::snapshot::{Extent, Id, Reach, Target};
 
     #[test]
     fn what_a_look_could_not_read_changes_nothing() {
@@ -266,6 +291,37 @@ task moved
         let unchanged: Vec<bool> = (0..4).map(|task| history.is_unchanged(task)).collect();
         assert_eq!(unchanged, [true, false, true, false]);
         assert_eq!(history.waits_since(2), 2.0);
+    }
+
+    #[test]
+    fn a_future_is_the_same_whether_the_heap_was_walked_or_not() {
+        let mut then = snapshot("process 1 at 0\nlock a\ntask waiter\n  main app.py:1\n  waits acquire a\n");
+        let mut now = snapshot("process 1 at 2\nlock a\ntask waiter\n  main app.py:1\n  waits acquire a\n");
+        let (lock, future) = (now.resources[0].id, Id(0x4000));
+        then.tasks[0].waits_for.as_mut().expect("a wait").future = Some(future);
+        let wait = now.tasks[0].waits_for.as_mut().expect("a wait");
+        let reach = Reach { extent: Extent::Whole, users: vec![], others: vec![], failed: vec![] };
+        wait.target = Target::Future { id: future, type_name: "asyncio.Future".into(), reach: Some(reach) };
+        (wait.future, wait.within) = (Some(future), Some(lock));
+        assert!(History::of(&[&then, &now]).is_unchanged(0));
+        assert!(History::of(&[&now, &then]).is_unchanged(0));
+        then.tasks[0].waits_for.as_mut().expect("a wait").future = Some(Id(0x5000));
+        assert!(!History::of(&[&then, &now]).is_unchanged(0));
+    }
+
+    #[test]
+    fn a_glance_says_something_of_threads_and_nothing_of_tasks() {
+        let [then, between, now] = [0, 1, 2]
+            .map(|at| snapshot(&format!("process 1 at {at}\nthread 7 MainThread\n  f app.py:3\n{THEN}")));
+        let mut glance = between;
+        glance.capture.glance = true;
+        glance.tasks.clear();
+        let history = History::of(&[&then, &glance, &now]);
+        assert!(history.is_unchanged(2));
+        assert_eq!((history.snapshots().len(), history.looks().len()), (2, 3));
+        assert!(history.thread_stands_still(&now.threads[0]));
+        glance.threads[0].stack = Vec::new().into();
+        assert!(!History::of(&[&then, &glance, &now]).thread_stands_still(&now.threads[0]));
     }
 
     #[test]

@@ -130,6 +130,10 @@ pub struct Capture {
     pub retries: u32,
     /// Bytes copied from the target.
     pub bytes_read: u64,
+    /// Only threads and loops were looked at: that there are no tasks means nothing. Such a snapshot lies between
+    /// two others, and is never shown.
+    #[serde(skip)]
+    pub glance: bool,
 }
 
 /// Where the memory came from.

@@ -4,7 +4,7 @@
 //! one moment, without a pause.
 
 use async_trace_core::Snapshot;
-use async_trace_core::checks::{self, Config, LOOKS};
+use async_trace_core::checks::{self, Config, LOOKS, Look};
 use async_trace_core::finding::Report;
 use async_trace_core::render::{self, Canvas, FindingOptions, Role};
 use async_trace_remote::{Heap, Options, Watcher};
@@ -69,20 +69,19 @@ pub fn dump_json() -> PyResult<String> {
 pub fn check(py: Python<'_>, seconds: f64, width: Option<usize>) -> PyResult<(String, String)> {
     let time = Duration::try_from_secs_f64(seconds)
         .map_err(|_| pyo3::exceptions::PyValueError::new_err("seconds must be a time, 0 or more"))?;
-    let looks = if time.is_zero() { &LOOKS[..1] } else { &LOOKS[..] };
+    // One look has to see everything.
+    let first = if time.is_zero() { LOOKS.len() - 1 } else { 0 };
     let mut snapshots = Vec::new();
     let mut watcher = watcher();
     let mut waited = Duration::ZERO;
-    for (number, share) in looks.iter().enumerate() {
+    for (number, share) in LOOKS.iter().enumerate().skip(first) {
         let due = time.mul_f64(*share);
         py.detach(|| thread::sleep(due.saturating_sub(waited)));
         py.check_signals()?;
         waited = due;
-        watcher.options.heap = match number {
-            0 => Heap::Walk,
-            _ if number + 1 == looks.len() => Heap::Again,
-            _ => Heap::Skip,
-        };
+        let look = checks::look(number, snapshots.first());
+        watcher.options.glance = look == Look::Glance;
+        watcher.options.heap = if look == Look::Heap { Heap::Again } else { Heap::Skip };
         snapshots.push(read(&mut watcher)?);
     }
     let seen: Vec<&Snapshot> = snapshots.iter().collect();

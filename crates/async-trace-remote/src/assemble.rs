@@ -71,6 +71,7 @@ pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<
             read_us: 0,
             retries: pass.retries,
             bytes_read: session.reader.mem.bytes_read(),
+            glance: session.glance,
         },
         threads,
         loops,

@@ -31,6 +31,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How often the copying is begun anew when the stop fell into a moment of change.
 const MAX_RETRIES: u32 = 3;
+/// A target of which so few tasks have moved between two looks is calm: it is not worth a pass to learn what the
+/// next look will need, because reading these few in the pause takes less than a millisecond.
+const CALM: usize = 16;
 /// How long the target runs on between two tries.
 const BREATH: Duration = Duration::from_millis(1);
 
@@ -79,8 +82,8 @@ pub(crate) struct Kept {
     scouted: Scouted,
     /// What was found where the heap was walked.
     on_heap: Option<OnHeap>,
-    /// There was a look before.
-    again: bool,
+    /// How many tasks the look before had to read anew, where there was one.
+    moved: Option<usize>,
     /// There will be another one.
     on: bool,
 }
@@ -89,6 +92,11 @@ impl Kept {
     /// Nothing yet, but there will be more looks than one.
     pub(crate) fn begin() -> Self {
         Self { on: true, ..Self::default() }
+    }
+
+    /// There will be no look after the next.
+    pub(crate) fn end(&mut self) {
+        self.on = false;
     }
 
     /// How much there is of it: it is not worth keeping for ever.
@@ -111,8 +119,8 @@ pub(crate) fn running(
     options: &Options,
     started: Instant,
 ) -> Result<Snapshot> {
-    let (pid, version, again) = (target.identity.pid, target.located.version, kept.again);
-    let snapshot = snapshot(target, kept, options, started, |session| read(pid, session, options, again))?;
+    let (pid, version, moved) = (target.identity.pid, target.located.version, kept.moved);
+    let snapshot = snapshot(target, kept, options, started, |session| read(pid, session, options, moved))?;
     if !snapshot.process.asyncio {
         return Err(Error::NoAsyncio { pid, version: version.to_string() });
     }
@@ -140,13 +148,16 @@ fn snapshot(
         names: RefCell::new(take(&mut kept.names)),
         scouted: RefCell::new(take(&mut kept.scouted)),
         keeps: kept.on,
+        glance: options.glance,
         may_pause: Cell::new(None),
         paused_again: Cell::default(),
     };
     let mut pass = read(&session)?;
     let (mut coroutines, mut dropped) = (Vec::new(), Vec::new());
     let mut on_heap = kept.on_heap.take();
-    if options.heap == Heap::Skip {
+    if options.glance {
+        // Of tasks, and who could reach what they await, nothing is known now.
+    } else if options.heap == Heap::Skip {
         // What an earlier look has found is the same in all that follow.
         let known = on_heap.as_ref().map_or(&[][..], |found| &found.reached);
         pass.walked.reached = reach::read(&session, Some(known), &pass.walked);
@@ -176,6 +187,7 @@ fn snapshot(
         problems: &target.problems,
         time_s: target.time_s.unwrap_or_else(now),
     };
+    let moved = pass.walked.moved;
     let mut snapshot = assemble::snapshot(&session, pass, &mut facts);
     (snapshot.coroutines, snapshot.dropped) = (coroutines, dropped);
     // The files of today may say something else than those that a dead process ran.
@@ -186,7 +198,8 @@ fn snapshot(
     target.now = session.now.get();
     let Session { places, names, scouted, .. } = session;
     let (names, scouted) = (names.into_inner(), scouted.into_inner());
-    *kept = Kept { known: reader.known, places, names, scouted, on_heap, again: kept.on, on: kept.on };
+    let moved = if options.glance { kept.moved } else { Some(moved).filter(|_| kept.on) };
+    *kept = Kept { known: reader.known, places, names, scouted, on_heap, moved, on: kept.on };
     if kept.on {
         target.pages.keep_footprints(kept.scouted.footprints());
     }
@@ -245,20 +258,32 @@ fn monotonic() -> Option<f64> {
 
 /// Walks the target: once as it runs, to learn which pages that needs; then, where it can be paused, on a copy
 /// made while it stood still.
-fn read(pid: u32, session: &Session<'_>, options: &Options, again: bool) -> Result<Pass> {
+///
+/// `moved` is how many tasks the look before had to read anew, if there was one.
+fn read(pid: u32, session: &Session<'_>, options: &Options, moved: Option<usize>) -> Result<Pass> {
     let pages = session.reader.mem;
     session.now.set(monotonic());
+    if session.glance {
+        return unpaused(pid, session, None);
+    }
     // The first pass is only to learn what is needed; names and types that it finds stay. After an earlier look most
-    // of it is known: what is not is worth a pass only where it keeps the pause short.
-    if !again || options.pause {
-        if again {
+    // of it is known: what is not is worth a pass only where there is much of it, and to keep the pause short.
+    let mut scouted = 0;
+    if moved.is_none_or(|moved| options.pause && moved > CALM) {
+        if moved.is_some() {
             pages.refresh();
         }
-        walk_once(pid, session, Check::Nothing)?;
+        let walked = walk_once(pid, session, Check::Nothing)?;
+        // To the first look all are new.
+        scouted = if moved.is_some() { walked.moved } else { 0 };
     }
     if !options.pause {
         return unpaused(pid, session, None);
     }
+    let note = |mut walked: Walked| {
+        walked.moved = walked.moved.max(scouted);
+        walked
+    };
     let mut retries = 0;
     loop {
         let paused = match Paused::begin(pid, Instant::now() + options.pause_budget) {
@@ -276,7 +301,7 @@ fn read(pid: u32, session: &Session<'_>, options: &Options, again: bool) -> Resu
             let pause = paused.release();
             pages.end_pause();
             pages.refresh_rest();
-            let walked = walk_once(pid, session, Check::All)?;
+            let walked = note(walk_once(pid, session, Check::All)?);
             let pause = Some(pause + session.paused_again.take());
             let (consistency, late) = (Consistency::PartlyPaused, stale as u64);
             return Ok(Pass { walked, consistency, pause, retries, refused: None, late, unstopped });
@@ -288,7 +313,7 @@ fn read(pid: u32, session: &Session<'_>, options: &Options, again: bool) -> Resu
         let late = pages.late_pages();
         pages.end_pause();
         session.may_pause.set(None);
-        let walked = walked?;
+        let walked = note(walked?);
         if walked.fell_into_a_change() && retries < MAX_RETRIES {
             retries += 1;
             std::thread::sleep(BREATH);
@@ -301,7 +326,12 @@ fn read(pid: u32, session: &Session<'_>, options: &Options, again: bool) -> Resu
 
 /// A pass over a target that runs on; each task is checked by itself.
 fn unpaused(pid: u32, session: &Session<'_>, refused: Option<Refused>) -> Result<Pass> {
-    session.reader.mem.refresh();
+    let pages = session.reader.mem;
+    if session.glance {
+        pages.age();
+    } else {
+        pages.refresh();
+    }
     session.now.set(monotonic());
     Ok(Pass {
         walked: walk_once(pid, session, Check::All)?,

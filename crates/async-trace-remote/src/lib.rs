@@ -37,6 +37,9 @@ pub struct Options {
     pub source: bool,
     /// Whether to look through the heap: for coroutines that were never started, and for who can reach what tasks await.
     pub heap: Heap,
+    /// Look at threads and loops only, which takes a small part of the time: for moments between two whole looks of
+    /// one [`Watcher`].
+    pub glance: bool,
     /// How much memory and work it may take.
     pub limits: Limits,
 }
@@ -79,6 +82,7 @@ impl Default for Options {
             locals: false,
             source: false,
             heap: Heap::Skip,
+            glance: false,
             limits: Limits::default(),
         }
     }

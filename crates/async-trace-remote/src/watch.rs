@@ -41,6 +41,19 @@ impl Watcher {
         Self { pid, options, kept: None }
     }
 
+    /// Looks at it for the last time: what another look would need is not kept.
+    ///
+    /// # Errors
+    /// As [`Watcher::look`].
+    pub fn last_look(&mut self) -> Result<Snapshot> {
+        if let Some(look) = &mut self.kept {
+            look.kept.end();
+        }
+        let snapshot = self.look();
+        self.kept = None;
+        snapshot
+    }
+
     /// Looks at it.
     ///
     /// # Errors

@@ -246,7 +246,7 @@ pub struct CheckArguments {
 #[derive(Clone, Debug, Args)]
 pub struct CheckOptions {
     /// How long to look, such as 500ms or 5s: what does not move meanwhile counts as stuck. 0s looks once
-    #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = duration)]
+    #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = long_duration)]
     pub duration: Duration,
     /// Do not pause the process
     #[arg(long, help_heading = "Reading")]
@@ -300,10 +300,10 @@ pub struct TopArguments {
 #[command(next_help_heading = "Thresholds")]
 pub struct Thresholds {
     /// One turn of a loop that lasts so long blocks it
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = long_duration)]
     pub blocked: Duration,
     /// Waits whose timeout fires within this time are left alone
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = long_duration)]
     pub patience: Duration,
     /// So many tasks of one kind that compete for one thing are a flood
     #[arg(long, value_name = "N", default_value_t = 1000)]
@@ -456,15 +456,23 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())
 }
 
+/// `30s` and the like; a number alone counts seconds, as it does for `sleep`. Not for pauses, where that would be much.
+fn long_duration(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(_) => duration(&format!("{text}s")),
+        Err(_) => duration(text),
+    }
+}
+
 /// A time between looks: more of them than a target should bear cannot be asked for.
 fn interval(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
+    let time = long_duration(text)?;
     if time < Duration::from_millis(100) { Err("100ms is the shortest interval".into()) } else { Ok(time) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Arguments, Target, duration};
+    use super::{Arguments, Target, duration, long_duration};
     use clap::CommandFactory;
     use std::time::Duration;
 
@@ -489,6 +497,11 @@ mod tests {
         assert_eq!(duration("500us"), Ok(Duration::from_micros(500)));
         for wrong in ["8", "ms", "-1s", "8 h", ""] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(long_duration("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(long_duration("0.5"), long_duration("500ms"));
+        for wrong in ["-1", "NaN", "inf", "s", ""] {
+            assert!(long_duration(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -26,10 +26,8 @@ fn sleeping_loop(scene: &Scene<'_>, event_loop: &EventLoop, findings: &mut Findi
     let has_work = |l: &EventLoop| l.ready.is_some_and(|n| n > 0);
     let overdue_s = scene.overdue_s(event_loop);
     let always = |is: &dyn Fn(&EventLoop) -> bool| {
-        let snapshots = scene.history.snapshots().iter();
-        snapshots
-            .map(|s: &&Snapshot| s.loops.iter().find(|l| l.id == event_loop.id))
-            .all(|l| l.is_some_and(is))
+        let looks = scene.history.looks().iter();
+        looks.map(|s: &&Snapshot| s.loops.iter().find(|l| l.id == event_loop.id)).all(|l| l.is_some_and(is))
     };
     // Between two turns a loop with work asks its selector too, but for no time at all: one look may
     // catch it there.

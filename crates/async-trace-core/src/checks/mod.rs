@@ -67,6 +67,33 @@ pub const CHECKS: &[Check] = &[
 /// with a period of its own is not taken for something that never went away.
 pub const LOOKS: [f64; 6] = [0.0, 0.13, 0.31, 0.54, 0.79, 1.0];
 
+/// What a look is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Threads and loops.
+    Glance,
+    /// Tasks and what they wait for, too.
+    Tasks,
+    /// And the heap.
+    Heap,
+}
+
+/// What each of the [`LOOKS`] is for, given the first snapshot.
+///
+/// What lies in the heap for no good reason lies there in the second look and in the last. Where there are too many
+/// tasks to read them in passing, half of the looks are glances: growth shows in three snapshots, too, and it is
+/// threads that may be at one line twice by chance.
+#[must_use]
+pub fn look(number: usize, first: Option<&Snapshot>) -> Look {
+    const MANY_TASKS: usize = 2000;
+    let many = first.is_some_and(|s| s.tasks.len() > MANY_TASKS);
+    match (number, many) {
+        (5, _) | (3, true) | (1, false) => Look::Heap,
+        (0, _) | (_, false) => Look::Tasks,
+        (_, true) => Look::Glance,
+    }
+}
+
 /// The few thresholds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -113,12 +140,14 @@ pub fn run(snapshots: &[&Snapshot], config: &Config) -> Vec<Finding> {
     findings.ranked()
 }
 
-/// Leaves out the newest snapshots from which tasks are missing, where an older one is whole.
+/// Leaves out the newest snapshots from which tasks are missing, where an older one is whole, and glances after the
+/// last snapshot.
 fn up_to_a_whole_one<'a, 's>(snapshots: &'s [&'a Snapshot]) -> &'s [&'a Snapshot] {
-    let whole = snapshots.iter().rposition(|s| !crate::diff::has_gaps(s));
+    let last = snapshots.iter().rposition(|s| !s.capture.glance).map_or(0, |at| at + 1);
+    let whole = snapshots.iter().rposition(|s| !s.capture.glance && !crate::diff::has_gaps(s));
     match whole {
         Some(at) if at > 0 => &snapshots[..=at],
-        _ => snapshots,
+        _ => &snapshots[..last],
     }
 }
 
@@ -166,7 +195,7 @@ impl<'a> Scene<'a> {
                     .find(|l| l.id == event_loop.id)
                     .is_some_and(|l| (overdue_s(l) - expected_s).abs() < SLACK_S)
         };
-        if self.history.snapshots().iter().all(agrees) { now_s } else { 0.0 }
+        if self.history.looks().iter().all(agrees) { now_s } else { 0.0 }
     }
 
     /// Whether the newest snapshot is of one moment, or confirmed by an older one.

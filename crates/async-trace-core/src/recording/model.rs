@@ -114,7 +114,7 @@ macro_rules! variants {
 changes!(Process { pid = 0, python = none(), executable = none(), command = Vec::new(), asyncio = false });
 changes!(Capture {
     source = Source::Live, consistency = Consistency::Paused, time_s = 0.0, pause_us = None, read_us = 0,
-    retries = 0, bytes_read = 0
+    retries = 0, bytes_read = 0, glance = false
 });
 changes!(Thread {
     tid = 0, name = none(), interpreter = 0, state = ThreadState::Unknown, syscall = None, holds_gil = None,

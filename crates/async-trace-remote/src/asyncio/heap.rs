@@ -31,6 +31,7 @@ pub(crate) fn unstarted(
     let mut found = Vec::new();
     let mut note = |object| {
         if found.len() < MAX_SHOWN
+            && generator::is_created(reader, object) == Ok(true)
             && !of_tasks.contains(&object)
             && let Ok(Some(coroutine)) = never_started(session, object)
         {
@@ -41,6 +42,8 @@ pub(crate) fn unstarted(
         let is_coroutine = |object: &Addr| reader.kind_of(*object) == Ok(Kind::Coroutine);
         known.into_iter().filter(is_coroutine).for_each(&mut note);
     } else {
+        // All of it is read, and mostly nothing of it is of interest.
+        reader.mem.pass(true);
         for interpreter in &walked.interpreters {
             for list in reader.layout.interpreter.gc.lists {
                 let head = interpreter.addr + reader.layout.interpreter.gc.at + list;
@@ -49,6 +52,7 @@ pub(crate) fn unstarted(
                 }
             }
         }
+        reader.mem.pass(false);
     }
     if !found.is_empty() {
         let wanted: FxHashSet<Addr> = found.iter().map(|coroutine| Addr(coroutine.id.0)).collect();

@@ -111,6 +111,7 @@ pub(crate) fn read_tasks(
     if walked.tasks.is_empty() {
         session.scouted.borrow_mut().reuse(session, &mut found, walked);
     }
+    walked.moved += found.tasks.len();
     if check == Check::Nothing {
         scout(session, &found.tasks, &mut chain, walked);
         mem.note_footprints(false);

@@ -45,6 +45,8 @@ pub(crate) struct Session<'t> {
     pub scouted: RefCell<Scouted>,
     /// There will be another pass, which wants to know what this one has found.
     pub keeps: bool,
+    /// Only threads and loops are of interest.
+    pub glance: bool,
     /// The process, where it may be stopped, and how long that was done beside the pause for copying.
     pub may_pause: Cell<Option<u32>>,
     pub paused_again: Cell<Duration>,
@@ -239,6 +241,8 @@ pub(crate) struct Walked {
     pub fills: FxHashMap<Addr, Vec<Addr>>,
     /// How many of these two kinds were noted.
     pub ties: u64,
+    /// How many tasks were not as an earlier pass saw them.
+    pub moved: usize,
     /// This pass is the first: it only learns which pages are needed, and what is read of tasks stays as
     /// it is.
     pub scouting: bool,
@@ -267,6 +271,7 @@ impl Walked {
             completes: FxHashMap::default(),
             fills: FxHashMap::default(),
             ties: 0,
+            moved: 0,
             scouting: false,
             problems: Problems::default(),
             caught_running: false,
@@ -338,9 +343,11 @@ pub(crate) fn run(session: &Session<'_>, check: Check) -> Result<Walked, Torn> {
             Err(torn) => walked.problems.note(ProblemCode::TaskListTorn, torn, None),
         }
         walked.hook = super::hook::Hook::find(reader, interpreter).ok().flatten().or(walked.hook);
-        super::verify::read_tasks(session, interpreter, &threads, asyncio, check, &mut walked);
+        if !session.glance {
+            super::verify::read_tasks(session, interpreter, &threads, asyncio, check, &mut walked);
+        }
     }
-    if session.keeps && !walked.scouting {
+    if session.keeps && !walked.scouting && !session.glance {
         // What follows puts more into them, which the next pass will find for itself.
         session.scouted.borrow_mut().copy(&walked);
     }

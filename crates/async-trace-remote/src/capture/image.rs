@@ -77,7 +77,7 @@ pub(crate) fn record(pid: u32, path: &Path, options: &Options) -> Result<Snapsho
     let mut target = live::prepare(pid, options, |memory| Box::new(Recorder::new(memory, kept.clone())))?;
     let pid = target.identity.pid;
     let snapshot = super::snapshot(&mut target, &mut Kept::default(), options, started, |session| {
-        super::read(pid, session, options, false)
+        super::read(pid, session, options, None)
     })?;
     let facts = facts(&target, &snapshot);
     drop(target);

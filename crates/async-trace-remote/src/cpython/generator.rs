@@ -83,6 +83,18 @@ pub(crate) fn state(reader: &Reader<'_>, generator: Addr) -> Read<(State, Option
     }
 }
 
+/// Whether a generator has not begun: what [`state`] says too, but for one read mostly.
+pub(crate) fn is_created(reader: &Reader<'_>, generator: Addr) -> Read<bool> {
+    let created = match reader.layout.generator.state {
+        GeneratorState::Running { .. } | GeneratorState::FrameState { .. } => {
+            return Ok(state(reader, generator)?.0 == State::Created);
+        }
+        GeneratorState::Resume { state, .. } => reader.u8(generator + state)?.cast_signed() == -2,
+        GeneratorState::Byte { state, created, .. } => reader.u8(generator + state)?.cast_signed() == created,
+    };
+    Ok(created)
+}
+
 fn awaiting_by_opcode(reader: &Reader<'_>, frame: &Frame) -> Read<State> {
     let (GeneratorState::Running { yield_from, .. } | GeneratorState::FrameState { yield_from }) =
         reader.layout.generator.state

@@ -53,6 +53,8 @@ pub(crate) struct Pages {
     near: [Cell<Near>; NEAR],
     /// How many guards for reading constants are held.
     constant: Cell<u32>,
+    /// What is read is read once, and no later look needs it.
+    passing: Cell<bool>,
     /// What is read, while someone wants to know.
     tracing: Cell<bool>,
     trace: RefCell<Vec<(Addr, u32)>>,
@@ -73,12 +75,13 @@ pub(crate) struct Pages {
     max_pages: usize,
 }
 
-/// A page, where it is kept, whether it is current and marked as used, and its place in the footprint.
+/// A page, where it is kept, whether it is current, whether it is marked as used too, and its place in the footprint.
 #[derive(Clone, Copy)]
 struct Near {
     page: u64,
     slot: u32,
     step: u32,
+    passed: bool,
     marked: bool,
 }
 
@@ -118,7 +121,7 @@ struct Constants {
 }
 
 const GONE: u64 = u64::MAX;
-const NOWHERE: Near = Near { page: GONE, slot: 0, step: 0, marked: false };
+const NOWHERE: Near = Near { page: GONE, slot: 0, step: 0, passed: false, marked: false };
 
 impl Store {
     /// Room for `count` pages that lie one after the other.
@@ -215,6 +218,7 @@ impl Pages {
             store: RefCell::default(),
             near: array::from_fn(|_| Cell::new(NOWHERE)),
             constant: Cell::new(0),
+            passing: Cell::new(false),
             tracing: Cell::new(false),
             trace: RefCell::default(),
             scratch: RefCell::default(),
@@ -311,6 +315,9 @@ impl Pages {
             if self.constant.get() > 0 {
                 return Ok(near.slot);
             }
+            if near.passed && self.passing.get() {
+                return Ok(near.slot);
+            }
             if near.marked {
                 if self.walking.get()
                     && let Some(step) = self.footprint.borrow_mut().get_mut(near.step as usize)
@@ -336,26 +343,27 @@ impl Pages {
             Some(slot) => slot,
             None => self.fetch(page)?,
         };
-        let mut marks = self.constant.get() == 0;
+        let mut passes = self.constant.get() == 0;
+        let mut marks = passes && !self.passing.get();
         let mut step = 0;
-        if !marks
+        if !passes
             && self.keeping.get()
             && let Some(flags) = self.store.borrow_mut().flags.get_mut(slot as usize)
         {
             *flags |= CONSTANT;
         }
-        if marks {
+        if passes {
             let mut store = self.store.borrow_mut();
             let flags = store.flags.get(slot as usize).copied().unwrap_or(0);
             if flags & STALE != 0 {
                 self.copy_again(&mut store, slot)?;
             }
             if let Some(flags) = store.flags.get_mut(slot as usize) {
-                *flags = *flags & !STALE | USED;
+                *flags = *flags & !STALE | if marks { USED } else { 0 };
                 // Each read of it is one of a later moment, and has to come by here.
                 if *flags & LATE != 0 {
                     self.late_reads.set(self.late_reads.get() + 1);
-                    marks = false;
+                    (passes, marks) = (false, false);
                 }
             }
             if self.walking.get() {
@@ -364,7 +372,7 @@ impl Pages {
                 footprint.push(Step { slot, lines });
             }
         }
-        self.near[page as usize % NEAR].set(Near { page, slot, step, marked: marks });
+        self.near[page as usize % NEAR].set(Near { page, slot, step, passed: passes, marked: marks });
         Ok(slot)
     }
 
@@ -456,6 +464,12 @@ impl Pages {
         self.refresh_those(|flags| flags & NEEDED != 0)
     }
 
+    /// Copies a page anew only when it is turned to: for a look that needs few of them.
+    pub(crate) fn age(&self) {
+        self.leave();
+        self.store.borrow_mut().flags.iter_mut().for_each(|flags| *flags |= STALE);
+    }
+
     /// Copies what the last refresh had no time for.
     pub(crate) fn refresh_rest(&self) {
         self.refresh_those(|flags| flags & NEEDED != 0 && flags & STALE != 0);
@@ -529,6 +543,11 @@ impl Pages {
     pub(crate) fn constant(&self) -> Constant<'_> {
         self.constant.set(self.constant.get() + 1);
         Constant(&self.constant)
+    }
+
+    /// Begins or ends to read in passing: a later refresh leaves out what is read now.
+    pub(crate) fn pass(&self, passing: bool) {
+        self.passing.set(passing);
     }
 
     /// Begins or ends to note which pages are read, but for constants.

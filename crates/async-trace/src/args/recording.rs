@@ -1,6 +1,6 @@
 //! `record`, and what is made of a recording: `report` and `diff`.
 
-use super::{CheckOptions, ReadOptions, Target, Thresholds, duration};
+use super::{CheckOptions, ReadOptions, Target, Thresholds, duration, long_duration};
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ pub struct RecordArguments {
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
     /// Record for so long, such as 30s or 5min [default: until Ctrl-C, or until the process ends]
-    #[arg(long, short, value_name = "TIME", value_parser = duration)]
+    #[arg(long, short, value_name = "TIME", value_parser = long_duration)]
     pub duration: Option<Duration>,
     /// Samples in a second
     #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = rate)]

@@ -9,24 +9,27 @@
 //!   task alice holds Lock `a` and waits for Lock `b` in transfer() at bank.py:40; task bob holds …
 //! ```
 
-use super::look::{Process, look_at, report};
+use super::look::{Process, To, look_at, report};
 use crate::args::{CheckArguments, FailOn};
 use crate::output::Output;
 use crate::{Error, Outcome, Result};
 use async_trace_core::finding::{Report, Severity};
 use async_trace_core::render::{self, FindingOptions};
 use async_trace_remote::discover::python_processes;
+use std::mem::ManuallyDrop;
 
 pub(crate) fn run(arguments: &CheckArguments, output: &mut Output) -> Result<Outcome> {
-    let mut processes = match arguments.pid {
+    let processes = match arguments.pid {
         Some(pid) if pid == std::process::id() => return Err(Error::Own { pid }),
         Some(pid) => vec![Process::new(pid)],
         None => python_processes().iter().map(|found| Process::new(found.pid)).collect(),
     };
-    look_at(&mut processes, &arguments.how, false);
+    // The program ends with this: to free all parts of the snapshots one by one would be for nothing.
+    let mut processes = ManuallyDrop::new(processes);
+    look_at(&mut processes, &arguments.how, To::Judge);
     let mut outcome = Outcome::Done;
     let mut first = true;
-    for process in &mut processes {
+    for process in processes.iter_mut() {
         if process.snapshots.is_empty() {
             match process.failed.take() {
                 Some(error) if !arguments.all => return Err(error.into()),

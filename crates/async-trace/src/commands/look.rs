@@ -2,7 +2,7 @@
 
 use crate::args::{CheckOptions, Thresholds};
 use async_trace_core::Snapshot;
-use async_trace_core::checks::{self, Config, LOOKS};
+use async_trace_core::checks::{self, Config, LOOKS, Look};
 use async_trace_core::finding::Report;
 use async_trace_remote::{Heap, Options, Watcher};
 use std::thread;
@@ -44,41 +44,55 @@ pub(super) fn report(snapshots: &[Snapshot], limits: &Thresholds, only: &[String
     Report::new(&snapshots, findings)
 }
 
+/// What the looks are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum To {
+    /// To say what is wrong.
+    Judge,
+    /// To show them too, perhaps with local variables.
+    Show { locals: bool },
+}
+
 /// Looks at all processes again and again until the time is over. One that ends meanwhile is healthy as
 /// far as it was seen, unless it was never seen at all.
-pub(super) fn look_at(processes: &mut [Process], how: &CheckOptions, locals: bool) {
+pub(super) fn look_at(processes: &mut [Process], how: &CheckOptions, to: To) {
     let mut begin = Instant::now();
     let mut watchers: Vec<Watcher> =
         processes.iter().map(|process| Watcher::new(process.pid, Options::default())).collect();
-    let looks = if how.duration < Duration::from_millis(50) { &LOOKS[..1] } else { &LOOKS[..] };
-    for (number, share) in looks.iter().enumerate() {
+    // One look has to see everything.
+    let first = if how.duration < Duration::from_millis(50) { LOOKS.len() - 1 } else { 0 };
+    for (number, share) in LOOKS.iter().enumerate().skip(first) {
         let due = how.duration.mul_f64(*share);
         thread::sleep(due.saturating_sub(begin.elapsed()));
-        let last = number + 1 == looks.len();
+        let last = number + 1 == LOOKS.len();
         let options = Options {
             pause: !how.no_pause,
             pause_budget: how.pause_budget,
             // Once is enough for what costs most and does not change: the newest snapshot is the one shown.
             source: last,
-            locals: locals && last,
-            // What was never started in between is of no interest: it must have been there all the time.
-            heap: match number {
-                0 => Heap::Walk,
-                _ if last => Heap::Again,
-                _ => Heap::Skip,
-            },
+            locals: last && to == To::Show { locals: true },
             ..Options::default()
         };
         let watched = processes.iter_mut().zip(&mut watchers);
         for (process, watcher) in watched.filter(|(process, _)| process.failed.is_none()) {
-            watcher.options.clone_from(&options);
-            match watcher.look() {
+            let look = checks::look(number, process.snapshots.first());
+            watcher.options = Options {
+                glance: look == Look::Glance && to == To::Judge,
+                heap: if look == Look::Heap { Heap::Again } else { Heap::Skip },
+                ..options.clone()
+            };
+            match if last { watcher.last_look() } else { watcher.look() } {
                 Ok(snapshot) => process.snapshots.push(snapshot),
-                Err(error) => process.failed = Some(error),
+                Err(error) => {
+                    process.failed = Some(error);
+                    // The newest one is shown.
+                    let whole = process.snapshots.iter().rposition(|s| !s.capture.glance);
+                    process.snapshots.truncate(whole.map_or(0, |at| at + 1));
+                }
             }
         }
         // The time is between the looks: the first may have taken a while itself.
-        if number == 0 {
+        if number == first {
             begin = Instant::now();
         }
     }

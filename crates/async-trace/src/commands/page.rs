@@ -6,7 +6,7 @@
 //! report.html: 3 tasks of process 4711, 1 finding
 //! ```
 
-use super::look::{Process, look_at, report};
+use super::look::{Process, To, look_at, report};
 use super::recorded;
 use super::report::{POINTS, write};
 use crate::args::{ReportArguments, Target};
@@ -77,7 +77,7 @@ fn snapshots(arguments: &ReportArguments) -> Result<Vec<Snapshot>> {
         Target::Process(pid) if *pid == std::process::id() => Err(Error::Own { pid: *pid }),
         Target::Process(pid) => {
             let mut processes = [Process::new(*pid)];
-            look_at(&mut processes, &arguments.how, arguments.locals);
+            look_at(&mut processes, &arguments.how, To::Show { locals: arguments.locals });
             let [process] = processes;
             match process.failed {
                 Some(error) if process.snapshots.is_empty() => Err(error.into()),
