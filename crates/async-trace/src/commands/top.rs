@@ -98,7 +98,7 @@ struct Process {
 }
 
 /// How much of the time whole looks may take: one part in so many.
-const SHARE: u32 = 20;
+const SHARE: u32 = 100;
 
 impl Process {
     fn read(&mut self) -> Result<Taken, async_trace_remote::Error> {
