@@ -19,6 +19,7 @@ SICK = {
     "cancel_swallowed": (["swallowed-cancel"], "await asyncio.shield(answer)"),
     "child_pipe_full": (["child-stuck"], "await child.wait()"),
     "clients_gone": (["task-leak"], "writer.write(await news.get())"),
+    "clients_left": (["task-leak"], "writer.write(await news.get())"),
     "consumer_died": (["queue-stuck"], "await jobs.put(amount)"),
     "deadlock_events": (["deadlock"], "await self.stocked.wait()"),
     "deadlock_lock_ring": (["deadlock"], "async with self.right"),

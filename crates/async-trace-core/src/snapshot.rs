@@ -460,6 +460,9 @@ pub enum Handling {
 pub struct Connection {
     /// Whether its transport is closed or closing: the client has gone.
     pub closed: bool,
+    /// Whether the client has closed the side on which it sends. It may still listen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub half_closed: bool,
     /// Its file, while it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<OpenFile>,

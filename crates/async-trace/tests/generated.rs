@@ -58,3 +58,11 @@ fn the_example_in_the_docs_is_a_snapshot_to_the_last_field() {
     let snapshot: async_trace_core::Snapshot = serde_json::from_str(example).unwrap();
     assert_eq!(serde_json::to_value(&snapshot).unwrap(), written);
 }
+
+#[test]
+fn the_page_on_the_format_of_recordings_is_of_its_version() {
+    let page = include_str!("../../../docs/recording-format.md");
+    let version = async_trace_core::recording::VERSION;
+    assert!(page.contains(&format!("Version {version}, as")));
+    assert!(page.contains(&format!("the version, `{version}`")));
+}

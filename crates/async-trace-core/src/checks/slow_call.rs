@@ -212,7 +212,7 @@ fn on_behalf(scene: &Scene<'_>, task: &Task) -> Option<String> {
         return Some(format!("; meanwhile it keeps a slot of {}", words::resource(pool, None)));
     }
     let is_request = |t: &Task| {
-        t.connection.as_ref().is_some_and(|c| !c.closed)
+        t.connection.as_ref().is_some_and(|c| !c.closed && !c.half_closed)
             || t.chain.first().is_some_and(|f| f.origin == Origin::Library)
     };
     if is_request(task) {

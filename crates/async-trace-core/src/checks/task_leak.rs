@@ -18,11 +18,18 @@ pub(super) const CHECK: Check = Check {
 
 fn run(scene: &Scene<'_>, findings: &mut Findings) {
     let gone = |_: u32, task: &Task| task.connection.as_ref().is_some_and(|c| c.closed);
-    report(scene, findings, &gone, |n, place| {
+    report(scene, findings, &gone, None, |n, place| {
         format!("{n} tasks wait in {place} although the clients they serve have disconnected")
     });
+    let half_gone = |_: u32, task: &Task| task.connection.as_ref().is_some_and(|c| c.half_closed);
+    let doubt = Some("a client that sends no more may still wait for an answer");
+    report(scene, findings, &half_gone, doubt, |n, place| {
+        format!(
+            "{n} tasks wait in {place} although the clients they serve have closed their side of the connection"
+        )
+    });
     let unreachable: FxHashSet<u32> = dead_ends(scene);
-    report(scene, findings, &|place, _| unreachable.contains(&place), |n, place| {
+    report(scene, findings, &|place, _| unreachable.contains(&place), None, |n, place| {
         format!("{n} tasks wait in {place} for what nobody can ever bring: nothing else refers to it")
     });
     growing(scene, findings);
@@ -49,6 +56,7 @@ fn report(
     scene: &Scene<'_>,
     findings: &mut Findings,
     is_leaked: &dyn Fn(u32, &Task) -> bool,
+    doubt: Option<&str>,
     say: impl Fn(usize, String) -> String,
 ) {
     let mut kinds: FxHashMap<_, Vec<u32>> = FxHashMap::default();
@@ -75,6 +83,9 @@ fn report(
         if !scene.time_passed() {
             found = found.doubt("they were looked at only once, and may be about to end");
         }
+        if let Some(doubt) = doubt {
+            found = found.doubt(doubt);
+        }
         let behind = scene.behind(&tasks);
         findings.add(found, tasks.into_iter().chain(behind));
     }
@@ -87,7 +98,11 @@ fn describe(scene: &Scene<'_>, summary: String, tasks: &[u32]) -> Finding {
     let mut lines = vec![line];
     if let Some(connection) = &first.connection {
         let end = connection.file.as_ref().map_or_else(String::new, |f| format!(" {}", words::file(f)));
-        let text = if connection.closed { "closed" } else { "open" };
+        let text = match (connection.closed, connection.half_closed) {
+            (true, _) => "closed",
+            (false, true) => "closed by the client",
+            (false, false) => "open",
+        };
         lines.push(Evidence::new(Role::Connection, format!("its client connection{end} is {text}")));
     }
     if let Some(frame) = first.created.as_ref().and_then(|c| own_frame(&c.stack)) {

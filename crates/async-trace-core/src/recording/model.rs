@@ -151,7 +151,7 @@ fields!(OpenFile { fd, kind, local, peer, status });
 fields!(Job { future, task, function, executor });
 fields!(Callback { function, task });
 fields!(Operation { name, age_s, at });
-fields!(Connection { closed, file });
+fields!(Connection { closed, half_closed, file });
 fields!(Reach { extent, users, others, failed });
 fields!(Failure { error, at });
 fields!(Child { state, syscall, our_end, served });

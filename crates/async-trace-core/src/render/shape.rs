@@ -95,7 +95,7 @@ impl Shapes {
                 holds: task.holds.iter().map(|h| (which(index, h.resource), h.frame, h.trust)).collect(),
                 contexts: task.contexts.iter().map(|c| (&c.type_name, c.frame)).collect(),
                 handling: handling(task),
-                deserted: task.connection.as_ref().is_some_and(|c| c.closed),
+                deserted: task.connection.as_ref().is_some_and(|c| c.closed || c.half_closed),
                 created: task.created.as_ref().map(|c| chains.number(&c.stack)),
                 operations: task.operations.iter().map(|o| &o.name).collect(),
                 children: kin(forest, *position, &of),

@@ -26,7 +26,7 @@ pub(super) fn read(session: &Session<'_>, nodes: &[Node]) -> Option<Connection> 
         if session.places.origin(node.place) == Origin::Library {
             let Ok(Some(owner)) = frame.local(reader, "self") else { continue };
             if let Ok(Some(closed)) = of_protocol(reader, owner) {
-                return Some(Connection { closed, file: None });
+                return Some(Connection { closed, half_closed: false, file: None });
             }
             continue;
         }
@@ -41,10 +41,19 @@ pub(super) fn read(session: &Session<'_>, nodes: &[Node]) -> Option<Connection> 
         let is_writer = &*reader.type_of(writer).ok()?.name == "StreamWriter";
         let transport = if is_writer { reader.attr(writer, "_transport").ok()?? } else { return None };
         // It may as well be one that the task has opened itself, until it is known to be of no use.
-        return (is_closed(reader, transport) == Ok(Some(true)))
-            .then_some(Connection { closed: true, file: None });
+        let closed = is_closed(reader, transport) == Ok(Some(true));
+        let half_closed = !closed && has_hung_up(reader, writer) == Ok(true);
+        return (closed || half_closed).then_some(Connection { closed, half_closed, file: None });
     }
     None
+}
+
+/// Whether the client of a server's `StreamWriter` sends no more: streams leave such a connection open.
+fn has_hung_up(reader: &Reader<'_>, writer: Addr) -> Read<bool> {
+    let protocol = reader.need(writer, "_protocol")?;
+    let of_server = reader.not_none(reader.attr(protocol, "_client_connected_cb")?)?.is_some();
+    let Some(stream) = reader.not_none(reader.attr(writer, "_reader")?)? else { return Ok(false) };
+    Ok(of_server && reader.truth(reader.need(stream, "_eof")?)?)
 }
 
 /// Whether the transport of a protocol, or of an object like one, is closed.

@@ -231,6 +231,14 @@ fn handlers_whose_clients_are_gone() {
     ");
     assert_eq!(after_two_seconds(&handlers(30, "connected")), "healthy");
     assert_eq!(after_two_seconds(&handlers(3, "disconnected")), "healthy");
+    assert_snapshot!(after_two_seconds(&handlers(30, "half-connected")), @"
+    0 task-leak (warning, suspected): 30 tasks wait in send_updates() at app.py:24 although the clients they serve have closed their side of the connection
+      waits ×30 task ws-1 send_updates app.py:24: waits in get() of Queue `q`
+      connection: its client connection is closed by the client
+      ? a client that sends no more may still wait for an answer
+      try end the task with its client: run it beside the receiving side in a TaskGroup, so that one ends the other
+      try or bound the wait, and look whether the client is still there
+    ");
 }
 
 #[test]

@@ -158,6 +158,8 @@ impl Tree<'_> {
         let each = if many { "each " } else { "" };
         if connection.closed {
             self.bullet().say(each).say("serves a client that ").put(Role::Alarm, "has gone");
+        } else if connection.half_closed {
+            self.bullet().say(each).say("serves a client that ").put(Role::Alarm, "has closed its side");
         } else if let Some(file) = connection.file.as_ref().filter(|_| !many) {
             self.bullet().say("serves ");
             self.speaker.file(&mut self.line, file);
