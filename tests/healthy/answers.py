@@ -137,9 +137,13 @@ async def main():
         lost = loop.create_future()
         await asyncio.wait_for(lost, 1000)
 
+    class Silent:
+        async def answer(self):
+            self.lost = loop.create_future()
+            await self.lost
+
     async def inner():
-        lost = asyncio.Event()
-        await lost.wait()
+        await Silent().answer()
 
     async def outer():
         task = loop.create_task(inner())

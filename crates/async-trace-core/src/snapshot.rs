@@ -936,6 +936,10 @@ pub struct UnstartedCoroutine {
     /// Who still refers to it, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_by: Option<Text>,
+    /// A digest of its arguments: it tells apart coroutines that lie at one address one after the other. 0 where it
+    /// is not known.
+    #[serde(skip)]
+    pub arguments: u64,
 }
 
 /// A coroutine that was dropped without ever having been started: Python's warning about it, of which each module

@@ -60,6 +60,13 @@ fn dropped(scene: &Scene<'_>, findings: &mut Findings) {
     }
 }
 
+/// What tells one coroutine from the next at its address.
+type Identity<'a> = (Id, &'a str, u64);
+
+fn identity(coroutine: &UnstartedCoroutine) -> Identity<'_> {
+    (coroutine.id, &coroutine.defined.function, coroutine.arguments)
+}
+
 /// Those that are still there.
 fn never_started(scene: &Scene<'_>, findings: &mut Findings) {
     // One that was created a moment ago is about to be awaited: it must have been there all the time.
@@ -69,20 +76,21 @@ fn never_started(scene: &Scene<'_>, findings: &mut Findings) {
     }
     let mut walked: Vec<FxHashSet<_>> = Vec::new();
     for snapshot in earlier.iter().filter(|s| !s.coroutines.is_empty()) {
-        walked.push(snapshot.coroutines.iter().map(|c| (c.id, &*c.defined.function)).collect());
+        walked.push(snapshot.coroutines.iter().map(identity).collect());
     }
     let seen_once = walked.is_empty();
     // Coroutines that lie in a queue or list wait for their turn: it is enough that others of their kind had it.
-    let still: FxHashSet<_> = scene.now.coroutines.iter().map(|c| c.id).collect();
+    let still: FxHashSet<_> = scene.now.coroutines.iter().map(identity).collect();
     let had_its_turn = |function: &str| {
-        let went =
-            |then: &FxHashSet<(Id, &str)>| then.iter().any(|(id, of)| *of == function && !still.contains(id));
+        let went = |then: &FxHashSet<Identity<'_>>| {
+            then.iter().any(|known| known.1 == function && !still.contains(known))
+        };
         let was_dropped = scene.now.dropped.iter().any(|dropped| *dropped.function == *function);
         walked.iter().any(went) && !was_dropped
     };
     let mut kinds: FxHashMap<_, Vec<&UnstartedCoroutine>> = FxHashMap::default();
     for coroutine in &scene.now.coroutines {
-        if walked.iter().all(|then| then.contains(&(coroutine.id, &*coroutine.defined.function))) {
+        if walked.iter().all(|then| then.contains(&identity(coroutine))) {
             let at = coroutine.created.as_ref().and_then(|c| own_frame(&c.stack)).map(|f| f.line);
             let kind = (&*coroutine.defined.function, &*coroutine.defined.file, at);
             kinds.entry(kind).or_default().push(coroutine);

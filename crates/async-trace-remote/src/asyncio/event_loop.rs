@@ -12,6 +12,8 @@ use rustc_hash::FxHashSet;
 /// How many queued callbacks are described, and how many timers are looked through for the first.
 const MAX_CALLBACKS: u64 = 32;
 const MAX_TIMERS: usize = 4096;
+/// Of so many words of uvloop's loop objects the queues are among the first.
+const WORDS: u64 = 32;
 
 /// Reads every loop that a thread runs or a task belongs to.
 pub(crate) fn read_all(session: &Session<'_>, check: Check, walked: &mut Walked) {
@@ -62,7 +64,7 @@ fn read(session: &Session<'_>, addr: Addr, walked: &Walked) -> Read<EventLoop> {
         debug: false,
         executor: None,
     };
-    let closed = if reader.bases(addr)?.iter().any(|base| &*base.name == "uvloop.loop.Loop") {
+    let closed = if is_uvloop(reader, addr)? {
         found.kind = "uvloop.Loop".into();
         uvloop(reader, addr, &mut found)?
     } else {
@@ -130,10 +132,14 @@ fn selector(reader: &Reader<'_>, addr: Addr, found: &mut EventLoop) -> Read<bool
     flag("_closed")
 }
 
+fn is_uvloop(reader: &Reader<'_>, addr: Addr) -> Read<bool> {
+    Ok(reader.bases(addr)?.iter().any(|base| &*base.name == "uvloop.loop.Loop"))
+}
+
 /// uvloop keeps its state in a structure of C; its fields stand in the order of `loop.pxd`, which it
 /// ships. Queues are found by their types, since fields were added between versions.
 fn uvloop(reader: &Reader<'_>, addr: Addr, found: &mut EventLoop) -> Read<bool> {
-    let words = reader.pointers(addr + 16, 32)?;
+    let words = reader.pointers(addr + 16, WORDS)?;
     let kind = |word: Addr| if word.is_null() { None } else { reader.kind_of(word).ok() };
     if let Some(ready) = words.iter().copied().find(|word| kind(*word) == Some(Kind::Deque)) {
         found.ready = Some(reader.size(ready)?);
@@ -148,21 +154,48 @@ fn uvloop(reader: &Reader<'_>, addr: Addr, found: &mut EventLoop) -> Read<bool> 
             }
         }
     }
-    for set in words.iter().copied().filter(|word| kind(*word) == Some(Kind::Set)) {
-        let timers: Vec<Addr> = reader.set(set)?;
-        let is_timer = |t: &Addr| reader.type_of(*t).is_ok_and(|of| &*of.name == "uvloop.loop.TimerHandle");
-        if timers.is_empty() || timers.first().is_some_and(is_timer) {
-            found.timers = Some(timers.len() as u64);
-            found.next_timer = next_timer(reader, timers.into_iter())?;
-            if found.timers != Some(0) {
-                break;
-            }
-        }
+    if let Some(timers) = timers_of(reader, &words)? {
+        found.timers = Some(timers.len() as u64);
+        found.next_timer = next_timer(reader, timers.into_iter())?;
     }
     // `_closed` +48, `_debug` +52.
     found.debug = reader.i32(addr + 52)? == 1;
     found.executor = reader.not_none(words.get(9).copied().filter(|word| reader.is_object(*word)))?;
     Ok(reader.i32(addr + 48)? == 1)
+}
+
+/// The timers of a loop of uvloop, from the words that it consists of. An empty set may be another one.
+fn timers_of(reader: &Reader<'_>, words: &[Addr]) -> Read<Option<Vec<Addr>>> {
+    let mut empty = None;
+    for word in words.iter().copied().filter(|word| !word.is_null()) {
+        if reader.kind_of(word) != Ok(Kind::Set) {
+            continue;
+        }
+        let timers = reader.set(word)?;
+        let is_timer = |t: &Addr| reader.type_of(*t).is_ok_and(|of| &*of.name == "uvloop.loop.TimerHandle");
+        match timers.first() {
+            Some(first) if is_timer(first) => return Ok(Some(timers)),
+            Some(_) => {}
+            None => empty = Some(timers),
+        }
+    }
+    Ok(empty)
+}
+
+/// All timers of a loop, each with what it will call: the function and its arguments.
+pub(super) fn timers(reader: &Reader<'_>, addr: Addr) -> Read<Vec<[Option<Addr>; 2]>> {
+    if is_uvloop(reader, addr)? {
+        let timers = timers_of(reader, &reader.pointers(addr + 16, WORDS)?)?.unwrap_or_default();
+        // cdef class TimerHandle, uvloop/cbhandles.pxd: `object callback`, `tuple args` are its first fields.
+        return timers
+            .into_iter()
+            .map(|timer| Ok([reader.ptr(timer + 24)?.non_null(), reader.ptr(timer + 32)?.non_null()]))
+            .collect();
+    }
+    let Some(scheduled) = reader.attr(addr, "_scheduled")? else { return Ok(Vec::new()) };
+    let part = |timer, name| reader.not_none(reader.attr(timer, name)?);
+    let timers = reader.list(scheduled)?.into_iter();
+    timers.map(|timer| Ok([part(timer, "_callback")?, part(timer, "_args")?])).collect()
 }
 
 /// When the first of some timers fires.

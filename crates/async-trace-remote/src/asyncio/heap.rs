@@ -6,7 +6,8 @@ use crate::cpython::object::{Kind, Read, Reader, Torn, word};
 use crate::memory::addr::Addr;
 use async_trace_core::frame::{Frame, FrameKind};
 use async_trace_core::snapshot::{DroppedCoroutine, ProblemCode, UnstartedCoroutine};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashSet, FxHasher};
+use std::hash::{Hash, Hasher};
 
 /// `PyGC_Head` {next, previous}, before each object that the collector knows. The low bits of its words
 /// are flags.
@@ -145,10 +146,13 @@ fn never_started(session: &Session<'_>, coroutine: Addr) -> Read<Option<Unstarte
     let reader = session.reader;
     let (State::Created, Some(frame)) = generator::state(reader, coroutine)? else { return Ok(None) };
     let place = session.places.of_code(reader, &frame.code, -1, FrameKind::Coroutine, Some(coroutine));
+    let mut arguments = FxHasher::default();
+    frame.slots(reader)?.hash(&mut arguments);
     Ok(session.places.frame(place).map(|defined| UnstartedCoroutine {
         id: coroutine.into(),
         defined,
         created: None,
         kept_by: None,
+        arguments: arguments.finish(),
     }))
 }

@@ -348,13 +348,9 @@ fn limited(session: &Session<'_>, walked: &Walked) -> FxHashSet<Addr> {
 
 /// The tasks that the callbacks of a loop's timers lead to.
 fn timers(reader: &Reader<'_>, event_loop: Addr, walked: &Walked, found: &mut FxHashSet<Addr>) -> Read<()> {
-    let Some(scheduled) = reader.attr(event_loop, "_scheduled")? else { return Ok(()) };
     let mut seen = FxHashSet::default();
-    for timer in reader.list(scheduled)?.into_iter().take(MAX_TIMERS) {
-        let mut level = Vec::new();
-        for name in ["_callback", "_args"] {
-            level.extend(reader.not_none(reader.attr(timer, name)?)?);
-        }
+    for called in super::event_loop::timers(reader, event_loop)?.into_iter().take(MAX_TIMERS) {
+        let mut level: Vec<Addr> = called.into_iter().flatten().collect();
         for _ in 0..MAX_DEPTH {
             for object in std::mem::take(&mut level) {
                 if walked.index.contains_key(&object) {

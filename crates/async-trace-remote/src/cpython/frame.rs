@@ -108,6 +108,12 @@ impl Frame {
         Ok(slots.into_iter().map(|slot| untag(reader, slot.0)).collect())
     }
 
+    /// What lies in the slots of its variables, as it lies there.
+    pub(crate) fn slots(&self, reader: &Reader<'_>) -> Read<Vec<Addr>> {
+        let slots = u64::from(self.code.slots).min(MAX_DEPTH);
+        reader.pointers(self.addr + reader.layout.frames.localsplus, slots)
+    }
+
     /// The value of the slot of a local variable; NULL when it is unbound.
     fn local_slot(&self, reader: &Reader<'_>, index: usize) -> Read<Addr> {
         Ok(untag(reader, reader.u64(self.addr + reader.layout.frames.localsplus + 8 * index as u64)?))

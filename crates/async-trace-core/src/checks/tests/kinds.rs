@@ -367,4 +367,8 @@ fn coroutines_that_wait_for_their_turn() {
     // Those that went were dropped, as Python has warned.
     let dropped = format!("{}dropped step feed app.py:20\n", queued(2));
     assert!(changed(&queued(3), &dropped).contains("2 coroutines of step() were never awaited"));
+    // All had, and others lie where they lay.
+    let [mut then, now] = ["", "process 1 at 2\n"].map(|at| snapshot(&format!("{at}{}", queued(2))));
+    then.coroutines.iter_mut().for_each(|coroutine| coroutine.arguments = 1);
+    assert_eq!(told(&run(&[&then, &now], &Config::default())), "healthy");
 }
