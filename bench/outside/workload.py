@@ -1,6 +1,7 @@
 """Starts a target, waits until it stands, measures tools on it in turns."""
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -144,10 +145,13 @@ def reason(result):
 
 
 def in_turns(stopwatch, tools, target, rows, rounds, gaps=False, patient=False):
-    """Every tool once per round, each round beginning with another one. The first round warms up."""
+    """Every tool once per round, each round in another order, the same ones in every run. The first round warms up.
+
+    Who comes before a tool matters: a large program that has just ended leaves cold memory and caches behind.
+    """
+    order = random.Random(len(tools))
     for turn in range(rounds + 1):
-        start = turn % max(1, len(tools))
-        for tool in tools[start:] + tools[:start]:
+        for tool in order.sample(tools, len(tools)):
             row = rows[tool.name]
             if row.get("given_up") and not patient:
                 continue

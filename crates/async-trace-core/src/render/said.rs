@@ -184,6 +184,12 @@ impl<'a> Teller<'a> {
         self.lines(|tree, sheet| tree.never_started(sheet)).into_iter().skip(1).collect()
     }
 
+    /// Coroutines that were dropped without ever having been started.
+    #[must_use]
+    pub fn dropped(&self) -> Vec<Said> {
+        self.lines(|tree, sheet| tree.dropped(sheet)).into_iter().skip(1).collect()
+    }
+
     /// What could not be read.
     #[must_use]
     pub fn problems(&self) -> Vec<Said> {

@@ -251,7 +251,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Coroutines that were dropped without ever having been started.
-    fn dropped(&mut self, canvas: &mut impl Canvas) {
+    pub(super) fn dropped(&mut self, canvas: &mut impl Canvas) {
         let dropped = &self.index.snapshot.dropped;
         if dropped.is_empty() {
             return;

@@ -29,6 +29,8 @@ pub(super) fn data(snapshot: &Snapshot, report: &Report, timeline: Option<&Timel
     let (graph, rings) = graph::draw(&index, &teller, &entries, report, &groups, &rings, &mut |said| {
         making.out.said(said, &making.atlas)
     });
+    let mut never_started = teller.never_started();
+    never_started.extend(teller.dropped());
     Data {
         version: env!("CARGO_PKG_VERSION"),
         header: making.header(report),
@@ -40,7 +42,7 @@ pub(super) fn data(snapshot: &Snapshot, report: &Report, timeline: Option<&Timel
         groups: making.groups(&groups),
         resources: making.resources(),
         threads: snapshot.threads.iter().map(|thread| making.thread(thread)).collect(),
-        never_started: teller.never_started().iter().map(|said| making.say(said)).collect(),
+        never_started: never_started.iter().map(|said| making.say(said)).collect(),
         timeline: timeline.map(escaped),
         tables: making.out.tables,
     }

@@ -174,3 +174,11 @@ fn a_timeline_is_drawn_where_there_is_one() {
     let without = serde_json::to_value(collect::data(&s, &report(&s), None)).unwrap();
     assert!(without["timeline"].is_null());
 }
+
+#[test]
+fn what_was_never_awaited_is_listed_whether_it_is_still_there_or_not() {
+    let data = data("unstarted register app.py:22\ndropped ping keepalive app.py:31\n");
+    let lines: Vec<String> =
+        data["never_started"].as_array().unwrap().iter().map(|line| said(&data, line)).collect();
+    assert_eq!(lines, ["  register, defined at app.py:22", "  ping, dropped at app.py:31 (keepalive)"]);
+}
