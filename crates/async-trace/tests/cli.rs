@@ -125,7 +125,8 @@ fn recordings_say_what_is_wrong_with_them() {
     };
     file("page.html", b"<html>");
     file("newer.recording", b"\x89ATR\r\n\x1a\n\x63\0");
-    file("begun.recording", b"\x89ATR\r\n\x1a\n\x02\0");
+    let version = async_trace_core::recording::VERSION.to_le_bytes();
+    file("begun.recording", &[b"\x89ATR\r\n\x1a\n", &version[..]].concat());
     let seen = |arguments: &[&str]| seen(&command(arguments).current_dir(&dir).output().unwrap());
     let report = |name: &str| seen(&["report", name, "--format", "folded"]);
     insta::assert_snapshot!(report("./page.html"), @"
@@ -143,8 +144,8 @@ fn recordings_say_what_is_wrong_with_them() {
     insta::assert_snapshot!(report("begun.recording"), @"
     exit 2
     --
-    error: begun.recording cannot be read as a recording: it is of version 2 of the format; this is version 3 [recording-version]
-    hint: read it with the version of async-trace that recorded it, or with a newer one
+    error: begun.recording cannot be read as a recording: it ends too early [recording-damaged]
+    hint: its very beginning is damaged, so that nothing can be read
     ");
     insta::assert_snapshot!(report("missing.recording"), @"
     exit 2

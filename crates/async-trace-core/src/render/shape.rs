@@ -23,8 +23,8 @@ struct Shape<'a> {
     holds: Vec<(Which<'a>, u32, Trust)>,
     contexts: Vec<(&'a Text, u32)>,
     handling: Option<&'a Text>,
-    /// Whether the client of the connection that it serves has gone.
-    deserted: bool,
+    /// Whether the client of the connection that it serves has gone, or has closed its side.
+    deserted: (bool, bool),
     created: Option<u32>,
     operations: Vec<&'a Text>,
     children: Vec<(Kin, u32)>,
@@ -95,7 +95,7 @@ impl Shapes {
                 holds: task.holds.iter().map(|h| (which(index, h.resource), h.frame, h.trust)).collect(),
                 contexts: task.contexts.iter().map(|c| (&c.type_name, c.frame)).collect(),
                 handling: handling(task),
-                deserted: task.connection.as_ref().is_some_and(|c| c.closed || c.half_closed),
+                deserted: task.connection.as_ref().map_or((false, false), |c| (c.closed, c.half_closed)),
                 created: task.created.as_ref().map(|c| chains.number(&c.stack)),
                 operations: task.operations.iter().map(|o| &o.name).collect(),
                 children: kin(forest, *position, &of),

@@ -1,7 +1,7 @@
 //! Event loops: whether they sleep or run, what is in their queues.
 
 use super::verify;
-use super::wait::timer_when;
+use super::wait::{is_uvloop_timer, timer_when};
 use super::walk::{Check, EventLoop, Session, Walked};
 use crate::cpython::object::{Kind, Read, Reader, Torn};
 use crate::memory::addr::Addr;
@@ -172,9 +172,8 @@ fn timers_of(reader: &Reader<'_>, words: &[Addr]) -> Read<Option<Vec<Addr>>> {
             continue;
         }
         let timers = reader.set(word)?;
-        let is_timer = |t: &Addr| reader.type_of(*t).is_ok_and(|of| &*of.name == "uvloop.loop.TimerHandle");
         match timers.first() {
-            Some(first) if is_timer(first) => return Ok(Some(timers)),
+            Some(first) if is_uvloop_timer(reader, *first) == Ok(true) => return Ok(Some(timers)),
             Some(_) => {}
             None => empty = Some(timers),
         }
@@ -182,20 +181,15 @@ fn timers_of(reader: &Reader<'_>, words: &[Addr]) -> Read<Option<Vec<Addr>>> {
     Ok(empty)
 }
 
-/// All timers of a loop, each with what it will call: the function and its arguments.
-pub(super) fn timers(reader: &Reader<'_>, addr: Addr) -> Read<Vec<[Option<Addr>; 2]>> {
+/// All timers of a loop.
+pub(super) fn timers(reader: &Reader<'_>, addr: Addr) -> Read<Vec<Addr>> {
     if is_uvloop(reader, addr)? {
-        let timers = timers_of(reader, &reader.pointers(addr + 16, WORDS)?)?.unwrap_or_default();
-        // cdef class TimerHandle, uvloop/cbhandles.pxd: `object callback`, `tuple args` are its first fields.
-        return timers
-            .into_iter()
-            .map(|timer| Ok([reader.ptr(timer + 24)?.non_null(), reader.ptr(timer + 32)?.non_null()]))
-            .collect();
+        return Ok(timers_of(reader, &reader.pointers(addr + 16, WORDS)?)?.unwrap_or_default());
     }
-    let Some(scheduled) = reader.attr(addr, "_scheduled")? else { return Ok(Vec::new()) };
-    let part = |timer, name| reader.not_none(reader.attr(timer, name)?);
-    let timers = reader.list(scheduled)?.into_iter();
-    timers.map(|timer| Ok([part(timer, "_callback")?, part(timer, "_args")?])).collect()
+    match reader.attr(addr, "_scheduled")? {
+        Some(scheduled) => reader.list(scheduled),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// When the first of some timers fires.

@@ -6,8 +6,8 @@
 //! This is the trial deletion of CPython's collector (`subtract_refs`, Python/gc.c), for a few objects only.
 //! A task is no way to what it awaits: who has it can cancel it, but not complete that.
 
-use super::task;
 use super::walk::{On, Session, Task, Walked};
+use super::{task, wait};
 use crate::cpython::generator::{self, State};
 use crate::cpython::object::{Kind, Read, Reader};
 use crate::cpython::references;
@@ -349,8 +349,8 @@ fn limited(session: &Session<'_>, walked: &Walked) -> FxHashSet<Addr> {
 /// The tasks that the callbacks of a loop's timers lead to.
 fn timers(reader: &Reader<'_>, event_loop: Addr, walked: &Walked, found: &mut FxHashSet<Addr>) -> Read<()> {
     let mut seen = FxHashSet::default();
-    for called in super::event_loop::timers(reader, event_loop)?.into_iter().take(MAX_TIMERS) {
-        let mut level: Vec<Addr> = called.into_iter().flatten().collect();
+    for timer in super::event_loop::timers(reader, event_loop)?.into_iter().take(MAX_TIMERS) {
+        let mut level: Vec<Addr> = wait::timer_call(reader, timer)?.into_iter().flatten().collect();
         for _ in 0..MAX_DEPTH {
             for object in std::mem::take(&mut level) {
                 if walked.index.contains_key(&object) {

@@ -307,10 +307,23 @@ fn timeout_handle(reader: &Reader<'_>, frame: &crate::cpython::frame::Frame) -> 
     }
 }
 
+pub(super) fn is_uvloop_timer(reader: &Reader<'_>, handle: Addr) -> Read<bool> {
+    Ok(&*reader.type_of(handle)?.name == "uvloop.loop.TimerHandle")
+}
+
+/// What a timer will call, and the tuple of arguments.
+pub(super) fn timer_call(reader: &Reader<'_>, handle: Addr) -> Read<[Option<Addr>; 2]> {
+    if is_uvloop_timer(reader, handle)? {
+        // `object callback`, `tuple args` are its first fields.
+        return Ok([reader.ptr(handle + 24)?.non_null(), reader.ptr(handle + 32)?.non_null()]);
+    }
+    let part = |name| reader.not_none(reader.attr(handle, name)?);
+    Ok([part("_callback")?, part("_args")?])
+}
+
 /// When a timer fires, on its loop's clock.
 pub(crate) fn timer_when(reader: &Reader<'_>, handle: Addr) -> Read<Option<f64>> {
-    let of = reader.type_of(handle)?;
-    if &*of.name == "uvloop.loop.TimerHandle" {
+    if is_uvloop_timer(reader, handle)? {
         // cdef class TimerHandle, uvloop/cbhandles.pxd: `object _when` is its last field.
         let when = reader.ptr(handle + 88)?;
         return if reader.is_object(when) { reader.float(when).map(Some) } else { Ok(None) };

@@ -81,7 +81,8 @@ pub(super) fn look_at(processes: &mut [Process], how: &CheckOptions, to: To) {
                 heap: if look == Look::Heap { Heap::Again } else { Heap::Skip },
                 ..options.clone()
             };
-            match if last { watcher.last_look() } else { watcher.look() } {
+            let seen = if last { watcher.last_look() } else { watcher.look() };
+            match seen {
                 Ok(snapshot) => process.snapshots.push(snapshot),
                 Err(error) => {
                     process.failed = Some(error);

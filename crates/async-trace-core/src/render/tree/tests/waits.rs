@@ -89,3 +89,13 @@ fn what_is_not_known() {
     assert_snapshot!(says("", "await unknown trio.lowlevel.Trap"), @"waits for a trio.lowlevel.Trap, which could not be followed");
     assert_snapshot!(says("", "await future asyncio.Future unreachable"), @"waits for a Future; nobody else can reach it");
 }
+
+#[test]
+fn who_has_left_and_who_only_sends_no_more_are_told_apart() {
+    let handler = |words: &str| format!("task {words} {words}\n  serve app.py:4\n  waits get q\n");
+    let words = ["connected", "half-connected", "disconnected"];
+    let text = format!("queue q 0/0\n{}", words.map(handler).concat());
+    let out = shown(&text, &narrow());
+    assert!(out.contains("serves a client that has gone"), "{out}");
+    assert!(out.contains("serves a client that has closed its side"), "{out}");
+}
