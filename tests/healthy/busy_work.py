@@ -72,10 +72,14 @@ async def step(n):
     await asyncio.sleep(0.2)
 
 
-async def feed(steps):
+async def short_step(n):
+    await asyncio.sleep(0.02)
+
+
+async def feed(steps, kind, at_once):
     while True:
-        for n in range(60):
-            steps.put_nowait(step(n))
+        for n in range(at_once):
+            steps.put_nowait(kind(n))
         await steps.join()
 
 
@@ -87,11 +91,13 @@ async def run_steps(steps):
 
 async def main():
     pool, jobs, steps, lock = asyncio.Queue(), asyncio.Queue(3), asyncio.Queue(), asyncio.Lock()
+    short_steps = asyncio.Queue()
     for connection in range(2):
         pool.put_nowait(connection)
     threads = ThreadPoolExecutor(2)
     tasks = [requests(pool, lock) for _ in range(6)] + [produce(jobs) for _ in range(3)] + [work(jobs), work(jobs)]
-    tasks += [in_batches(threads), impatient(), replaces(), feed(steps), run_steps(steps)]
+    tasks += [in_batches(threads), impatient(), replaces(), feed(steps, step, 60), run_steps(steps)]
+    tasks += [feed(short_steps, short_step, 20), run_steps(short_steps)]
     running = [asyncio.ensure_future(task) for task in tasks]
     while done < 10:
         await asyncio.sleep(0.01)

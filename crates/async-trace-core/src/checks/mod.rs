@@ -80,16 +80,16 @@ pub enum Look {
 
 /// What each of the [`LOOKS`] is for, given the first snapshot.
 ///
-/// What lies in the heap for no good reason lies there in the second look and in the last. Where there are too many
-/// tasks to read them in passing, half of the looks are glances: growth shows in three snapshots, too, and it is
-/// threads that may be at one line twice by chance.
+/// What lies in the heap for no good reason lies there from the second look to the last; something else may lie at its
+/// address meanwhile. Where there are too many tasks to read them in passing, half of the looks are glances: growth shows
+/// in three snapshots, too, and it is threads that may be at one line twice by chance.
 #[must_use]
 pub fn look(number: usize, first: Option<&Snapshot>) -> Look {
     const MANY_TASKS: usize = 2000;
     let many = first.is_some_and(|s| s.tasks.len() > MANY_TASKS);
     match (number, many) {
-        (5, _) | (3, true) | (1, false) => Look::Heap,
-        (0, _) | (_, false) => Look::Tasks,
+        (0, _) => Look::Tasks,
+        (3 | 5, true) | (_, false) => Look::Heap,
         (_, true) => Look::Glance,
     }
 }

@@ -69,16 +69,19 @@ fn identity(coroutine: &UnstartedCoroutine) -> Identity<'_> {
 
 /// Those that are still there.
 fn never_started(scene: &Scene<'_>, findings: &mut Findings) {
-    // One that was created a moment ago is about to be awaited: it must have been there all the time.
-    let Some((_, earlier)) = scene.history.snapshots().split_last() else { return };
-    if !scene.time_passed() {
+    // One that was created a moment ago is about to be awaited: it must have been there all the time, which begins
+    // with the first look at the heap. A core file has no earlier one.
+    let Some((now, earlier)) = scene.history.snapshots().split_last() else { return };
+    let looks_at_heap = || earlier.iter().filter(|s| !s.coroutines.is_empty());
+    let lasted = match looks_at_heap().next() {
+        Some(first) => now.capture.time_s - first.capture.time_s >= 0.9 * scene.config.still_s,
+        None => earlier.is_empty() && scene.time_passed(),
+    };
+    if !lasted {
         return;
     }
-    let mut walked: Vec<FxHashSet<_>> = Vec::new();
-    for snapshot in earlier.iter().filter(|s| !s.coroutines.is_empty()) {
-        walked.push(snapshot.coroutines.iter().map(identity).collect());
-    }
-    let seen_once = walked.is_empty();
+    let walked: Vec<FxHashSet<_>> =
+        looks_at_heap().map(|snapshot| snapshot.coroutines.iter().map(identity).collect()).collect();
     // Coroutines that lie in a queue or list wait for their turn: it is enough that others of their kind had it.
     let still: FxHashSet<_> = scene.now.coroutines.iter().map(identity).collect();
     let had_its_turn = |function: &str| {
@@ -95,9 +98,6 @@ fn never_started(scene: &Scene<'_>, findings: &mut Findings) {
             let kind = (&*coroutine.defined.function, &*coroutine.defined.file, at);
             kinds.entry(kind).or_default().push(coroutine);
         }
-    }
-    if seen_once && earlier.len() + 1 > 1 {
-        return;
     }
     let mut kinds: Vec<_> = kinds.into_iter().collect();
     kinds.sort_unstable_by_key(|(kind, _)| *kind);

@@ -15,6 +15,8 @@ const GC_HEAD: u64 = 16;
 const FLAGS: u64 = 3;
 /// More than a large program has; the walk ends there.
 const MAX_OBJECTS: u64 = 1 << 26;
+/// So often a list is walked once more that changed meanwhile.
+const MAX_RETRIES: u32 = 3;
 /// So many are shown.
 const MAX_SHOWN: usize = 1 << 12;
 
@@ -30,10 +32,12 @@ pub(crate) fn unstarted(
     let of_tasks: FxHashSet<Addr> =
         walked.tasks.iter().filter_map(|task| super::task::coroutine(reader, task.addr).ok()).collect();
     let mut found = Vec::new();
+    let mut seen = FxHashSet::default();
     let mut note = |object| {
         if found.len() < MAX_SHOWN
             && generator::is_created(reader, object) == Ok(true)
             && !of_tasks.contains(&object)
+            && seen.insert(object)
             && let Ok(Some(coroutine)) = never_started(session, object)
         {
             found.push(coroutine);
@@ -48,7 +52,16 @@ pub(crate) fn unstarted(
         for interpreter in &walked.interpreters {
             for list in reader.layout.interpreter.gc.lists {
                 let head = interpreter.addr + reader.layout.interpreter.gc.at + list;
-                if let Err(torn) = coroutines(reader, head, &mut note) {
+                let mut walk = coroutines(reader, head, &mut note);
+                for _ in 0..MAX_RETRIES {
+                    if walk.is_ok() {
+                        break;
+                    }
+                    // Some of its pages are of an earlier moment than others: once more, with all of now.
+                    reader.mem.age();
+                    walk = coroutines(reader, head, &mut note);
+                }
+                if let Err(torn) = walk {
                     walked.problems.note(ProblemCode::HeapTorn, torn, None);
                 }
             }
@@ -114,7 +127,9 @@ fn warnings_of(session: &Session<'_>, module: Addr, found: &mut Vec<DroppedCorou
     Ok(())
 }
 
-/// Walks one of the collector's lists.
+/// Walks one of the collector's lists. One that changes meanwhile can lead into another list, and round and round in
+/// it: that is found out as Brent does (An improved Monte Carlo factorization algorithm, 1980), by waiting for an
+/// object that is given up for a later one after 1, 2, 4, 8 … steps.
 fn coroutines(reader: &Reader<'_>, head: Addr, found: &mut dyn FnMut(Addr)) -> Read<()> {
     let next = |bytes: &[u8]| Addr(word(bytes) & !FLAGS);
     let mut at = next(&reader.array::<8>(head)?);
@@ -123,9 +138,16 @@ fn coroutines(reader: &Reader<'_>, head: Addr, found: &mut dyn FnMut(Addr)) -> R
         return Ok(());
     }
     let mut coroutine = Addr::NULL;
-    for _ in 0..MAX_OBJECTS {
+    let mut passed = Addr::NULL;
+    for step in 0..MAX_OBJECTS {
         if at == head {
             return Ok(());
+        }
+        if at == passed {
+            return Err(Torn("a list of objects that is being changed"));
+        }
+        if step.is_power_of_two() {
+            passed = at;
         }
         let bytes = reader.array::<32>(at)?;
         let (object, of) = (at + GC_HEAD, Addr(word(&bytes[24..])));

@@ -92,9 +92,12 @@ pub(super) fn look_at(processes: &mut [Process], how: &CheckOptions, to: To) {
                 }
             }
         }
-        // The time is between the looks: the first may have taken a while itself.
-        if number == first {
-            begin = Instant::now();
+        // The time is between the looks: the first may have taken a while itself, and a later one that was held up must
+        // not be followed at once by all that were due meanwhile.
+        let late = begin.elapsed().saturating_sub(due);
+        let gap = LOOKS.get(number + 1).map_or(0.0, |next| next - share);
+        if number == first || late > how.duration.mul_f64(gap / 2.0) {
+            begin += late;
         }
     }
 }
