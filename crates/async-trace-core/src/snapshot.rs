@@ -936,6 +936,10 @@ pub struct UnstartedCoroutine {
     /// Who still refers to it, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_by: Option<Text>,
+    /// Whether it seems to wait for its turn: it lies in a queue, or in what a loop of a waiting function goes through; a
+    /// waiting function will await it; or one that can see what refers to it is awaiting another coroutine of its kind.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits_its_turn: bool,
     /// A digest of its arguments: it tells apart coroutines that lie at one address one after the other. 0 where it
     /// is not known.
     #[serde(skip)]

@@ -22,7 +22,7 @@ use crate::process::threads::OsThread;
 use crate::process::{self, Identity};
 use crate::{Heap, Options};
 use async_trace_core::Snapshot;
-use async_trace_core::snapshot::{Consistency, Problem, Source};
+use async_trace_core::snapshot::{Consistency, Problem, Source, UnstartedCoroutine};
 use nix::time::{ClockId, clock_gettime};
 use std::cell::{Cell, RefCell};
 use std::mem::take;
@@ -153,7 +153,7 @@ fn snapshot(
         paused_again: Cell::default(),
     };
     let mut pass = read(&session)?;
-    let (mut coroutines, mut dropped) = (Vec::new(), Vec::new());
+    let (mut coroutines, mut keepers, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
     let mut on_heap = kept.on_heap.take();
     if options.glance {
         // Of tasks, and who could reach what they await, nothing is known now.
@@ -166,11 +166,11 @@ fn snapshot(
             .filter(|_| options.heap == Heap::Again)
             .map(|found| (found.unstarted, found.reached))
             .unzip();
-        coroutines = heap::unstarted(&session, unstarted, &mut pass.walked);
+        (coroutines, keepers) = heap::unstarted(&session, unstarted, &mut pass.walked).into_iter().unzip();
         dropped = heap::dropped(&session, &pass.walked);
         pass.walked.reached = reach::read(&session, reached.as_deref(), &pass.walked);
         on_heap = Some(OnHeap {
-            unstarted: coroutines.iter().map(|coroutine| Addr(coroutine.id.0)).collect(),
+            unstarted: coroutines.iter().map(|coroutine: &UnstartedCoroutine| Addr(coroutine.id.0)).collect(),
             reached: pass.walked.reached.keys().copied().collect(),
         });
     }
@@ -191,9 +191,8 @@ fn snapshot(
     let mut snapshot = assemble::snapshot(&session, pass, &mut facts);
     (snapshot.coroutines, snapshot.dropped) = (coroutines, dropped);
     // The files of today may say something else than those that a dead process ran.
-    if target.source == Source::Live {
-        crate::source::attach(&mut snapshot, &target.identity, options.source);
-    }
+    let identity = (target.source == Source::Live).then_some(&target.identity);
+    crate::source::attach(&mut snapshot, &keepers, identity, options.source && identity.is_some());
     snapshot.capture.read_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     target.now = session.now.get();
     let Session { places, names, scouted, .. } = session;

@@ -2,6 +2,7 @@
 
 mod text;
 
+use crate::asyncio::kept::{AtWork, Held, How, Keeper};
 use crate::process::Identity;
 use async_trace_core::Snapshot;
 use async_trace_core::frame::{Frame, FrameKind, Origin};
@@ -13,6 +14,7 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use text::LaterUse;
 
 /// Larger files are not source code that a person wrote.
 const MAX_FILE: u64 = 8 << 20;
@@ -23,18 +25,20 @@ const NONBLOCK: i32 = 0o4000;
 
 /// Adds what the text of the program tells: to every frame its line, where `lines` are wanted; in which function a
 /// coroutine was dropped; and which line has created one that was never started, where only one is found that
-/// can be it. Files that have changed since the process was started tell nothing.
-pub(crate) fn attach(snapshot: &mut Snapshot, identity: &Identity, lines: bool) {
+/// can be it. And which of these, with their `keepers`, wait for their turn. Files that have changed since the process was
+/// started tell nothing; where there is no `identity`, none does.
+pub(crate) fn attach(snapshot: &mut Snapshot, keepers: &[Keeper], identity: Option<&Identity>, lines: bool) {
     let mut sources = Sources { identity, files: FxHashMap::default() };
     if lines {
         sources.attach(snapshot);
     }
     sources.place_dropped(snapshot);
     sources.find_creations(snapshot);
+    sources.find_turns(snapshot, keepers);
 }
 
 struct Sources<'a> {
-    identity: &'a Identity,
+    identity: Option<&'a Identity>,
     files: FxHashMap<Text, Option<Vec<Text>>>,
 }
 
@@ -110,6 +114,30 @@ impl Sources<'_> {
         }
     }
 
+    fn find_turns(&mut self, snapshot: &mut Snapshot, keepers: &[Keeper]) {
+        let kinds = snapshot.coroutines.iter().map(|c| (c.defined.function.clone(), c.defined.file.clone()));
+        let at_work = AtWork::of(snapshot, kinds.collect());
+        for (coroutine, keeper) in snapshot.coroutines.iter_mut().zip(keepers) {
+            coroutine.waits_its_turn = keeper.waits_its_turn
+                || at_work.sees(&coroutine.defined.function, &coroutine.defined.file, keeper)
+                || keeper.held_in.iter().any(|held| self.will_run(held));
+        }
+    }
+
+    /// Whether a waiting function seems to hold a coroutine to run it later: whoever takes one as a parameter does, as
+    /// far as its text says nothing else.
+    fn will_run(&mut self, held: &Held) -> bool {
+        let Some(lines) = self.lines(&held.file) else { return held.how == How::Parameter };
+        if held.how == How::Container {
+            return text::takes_from(lines, held.line, &held.name);
+        }
+        match text::later_use(lines, held.line, &held.name) {
+            LaterUse::Run => true,
+            LaterUse::Argument => held.how == How::Parameter,
+            LaterUse::None => false,
+        }
+    }
+
     fn line(&mut self, file: &Text, line: u32) -> Option<Text> {
         let index = usize::try_from(line).ok()?.checked_sub(1)?;
         self.lines(file)?.get(index).map(|line| line.trim().into())
@@ -148,7 +176,8 @@ impl Sources<'_> {
         if file.is_empty() || file.starts_with('<') {
             return None;
         }
-        let pid = self.identity.pid;
+        let identity = self.identity?;
+        let pid = identity.pid;
         let absolute = if file.starts_with('/') {
             format!("/proc/{pid}/root{file}")
         } else {
@@ -162,7 +191,7 @@ impl Sources<'_> {
             return None;
         }
         // A line of a file that was edited since would be a lie.
-        if let (Ok(modified), Some(started)) = (metadata.modified(), started(self.identity))
+        if let (Ok(modified), Some(started)) = (metadata.modified(), started(identity))
             && modified > started
         {
             return None;

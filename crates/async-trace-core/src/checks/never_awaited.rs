@@ -92,7 +92,7 @@ fn never_started(scene: &Scene<'_>, findings: &mut Findings) {
         walked.iter().any(went) && !was_dropped
     };
     let mut kinds: FxHashMap<_, Vec<&UnstartedCoroutine>> = FxHashMap::default();
-    for coroutine in &scene.now.coroutines {
+    for coroutine in scene.now.coroutines.iter().filter(|c| !c.waits_its_turn) {
         if walked.iter().all(|then| then.contains(&identity(coroutine))) {
             let at = coroutine.created.as_ref().and_then(|c| own_frame(&c.stack)).map(|f| f.line);
             let kind = (&*coroutine.defined.function, &*coroutine.defined.file, at);

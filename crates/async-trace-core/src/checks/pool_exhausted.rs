@@ -1,7 +1,7 @@
 //! Tasks wait for a slot of a pool, limiter or semaphore, and nothing that has one moves.
 
 use super::words::{self, amount};
-use super::{Check, Findings, Scene, finding};
+use super::{Check, Findings, Scene, finding, stuck_task};
 use crate::diff::own_frame;
 use crate::finding::{Evidence, Finding, Role, Severity};
 use crate::snapshot::{Holder, Resource, ResourceKind, TaskState, Trust};
@@ -64,6 +64,10 @@ fn exhausted(
     let &first = standing.first()?;
     let slots = crate::graph::slots(pool).filter(|_| pool.kind != ResourceKind::Queue);
     if !full || !nothing_moves(scene, pool, slots, holders, waiters) {
+        return None;
+    }
+    // A limit to how much is done at once makes others wait, for as long as that takes.
+    if holders.iter().any(|holder| holder.task.is_some() && stuck_task::root(scene, holder).is_none()) {
         return None;
     }
     let name =

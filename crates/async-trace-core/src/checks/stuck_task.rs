@@ -63,7 +63,7 @@ fn held_all_the_time(scene: &Scene<'_>, lock: &Resource, holder: &Holder) -> boo
 
 /// What the holder waits for in the end, through further tasks and locks; nothing if a timer or a timeout on
 /// the way ends it soon.
-fn root(scene: &Scene<'_>, holder: &Holder) -> Option<(String, Option<u32>)> {
+pub(super) fn root(scene: &Scene<'_>, holder: &Holder) -> Option<(String, Option<u32>)> {
     let mut at = holder.task.and_then(|id| scene.index.task(id));
     let mut words = String::new();
     for _ in 0..32 {

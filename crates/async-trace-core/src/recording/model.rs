@@ -162,7 +162,7 @@ fields!(Context { type_name, frame, id });
 fields!(Creation { stack, kept_by, task });
 fields!(Detail { name, value });
 fields!(Holder { task, thread, at, taken_line, trust });
-fields!(UnstartedCoroutine { id, defined, created, kept_by, arguments });
+fields!(UnstartedCoroutine { id, defined, created, kept_by, waits_its_turn, arguments });
 fields!(DroppedCoroutine { function, at });
 fields!(Problem { code, message, task, count });
 fields!(Local { name, value });

@@ -1,12 +1,13 @@
 //! Coroutines that were created and never started, wherever they are: in the lists of the garbage collector.
 
+use super::kept::{self, Keeper};
 use super::walk::{Session, Walked};
 use crate::cpython::generator::{self, State};
 use crate::cpython::object::{Kind, Read, Reader, Torn, word};
 use crate::memory::addr::Addr;
 use async_trace_core::frame::{Frame, FrameKind};
 use async_trace_core::snapshot::{DroppedCoroutine, ProblemCode, UnstartedCoroutine};
-use rustc_hash::{FxHashSet, FxHasher};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use std::hash::{Hash, Hasher};
 
 /// `PyGC_Head` {next, previous}, before each object that the collector knows. The low bits of its words
@@ -26,7 +27,7 @@ pub(crate) fn unstarted(
     session: &Session<'_>,
     known: Option<Vec<Addr>>,
     walked: &mut Walked,
-) -> Vec<UnstartedCoroutine> {
+) -> Vec<(UnstartedCoroutine, Keeper)> {
     let reader = session.reader;
     // The coroutine of a task that has not had its first turn is not forgotten.
     let of_tasks: FxHashSet<Addr> =
@@ -37,10 +38,11 @@ pub(crate) fn unstarted(
         if found.len() < MAX_SHOWN
             && generator::is_created(reader, object) == Ok(true)
             && !of_tasks.contains(&object)
-            && seen.insert(object)
+            && !seen.contains(&object)
             && let Ok(Some(coroutine)) = never_started(session, object)
         {
             found.push(coroutine);
+            seen.insert(object);
         }
     };
     if let Some(known) = known {
@@ -68,17 +70,17 @@ pub(crate) fn unstarted(
         }
         reader.mem.pass(false);
     }
-    if !found.is_empty() {
-        let wanted: FxHashSet<Addr> = found.iter().map(|coroutine| Addr(coroutine.id.0)).collect();
-        let mut kept = super::kept::variables(session, walked, &wanted);
-        for coroutine in &mut found {
-            coroutine.kept_by = kept.remove(&Addr(coroutine.id.0));
-        }
-    }
     found.sort_by(|a, b| {
         (&a.defined.file, a.defined.line, a.id).cmp(&(&b.defined.file, b.defined.line, b.id))
     });
-    found
+    let mut keepers =
+        if found.is_empty() { FxHashMap::default() } else { kept::keepers(session, walked, &seen) };
+    let with_keeper = |mut coroutine: UnstartedCoroutine| {
+        let keeper = keepers.remove(&Addr(coroutine.id.0)).unwrap_or_default();
+        coroutine.kept_by.clone_from(&keeper.words);
+        (coroutine, keeper)
+    };
+    found.into_iter().map(with_keeper).collect()
 }
 
 /// What Python has warned about: each module remembers which warnings it gave for which lines
@@ -175,6 +177,7 @@ fn never_started(session: &Session<'_>, coroutine: Addr) -> Read<Option<Unstarte
         defined,
         created: None,
         kept_by: None,
+        waits_its_turn: false,
         arguments: arguments.finish(),
     }))
 }

@@ -1,61 +1,183 @@
-//! By which variable of the program an object is still referred to.
+//! By which variable of the program a coroutine is still referred to, and whether it will be turned to.
 
 use super::walk::{Session, Walked};
-use super::{chain, task};
+use super::{chain, resource, task};
 use crate::cpython::frame::Frame as PyFrame;
-use crate::cpython::object::{Read, Reader};
+use crate::cpython::object::{Kind, Read, Reader};
 use crate::cpython::references;
 use crate::memory::addr::Addr;
-use async_trace_core::frame::Origin;
+use async_trace_core::frame::{Frame, Origin};
+use async_trace_core::snapshot::{Id, ResourceKind, Snapshot, Task};
 use async_trace_core::text::Text;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// How many tasks and objects are looked at, and how many steps away from a variable.
 const MAX_TASKS: usize = 1000;
 const MAX_OBJECTS: usize = 20_000;
-const MAX_STEPS: u32 = 4;
+const MAX_STEPS: u32 = 8;
 
-/// What a variable of the program refers to.
-struct Variable {
-    name: Text,
-    /// `main()` or `module app`.
-    of: Text,
+/// What refers to a coroutine.
+#[derive(Default)]
+pub(crate) struct Keeper {
+    /// The nearest variable of the program, in words: "list `outbox` of module app".
+    pub words: Option<Text>,
+    /// Whether it will be turned to: it lies in a queue, or in what a loop of a waiting function goes through.
+    pub waits_its_turn: bool,
+    /// Functions and modules that can see what refers to it. None for all.
+    pub seen_in: FxHashSet<Option<Text>>,
+    /// Variables of waiting functions that hold it, or something that it is an item of.
+    pub held_in: Vec<Held>,
 }
 
-/// The variables that lead to each of `wanted`, in words: "list `outbox` of module app"; the nearest one, where
-/// there are several. What a library keeps for itself is not looked at.
-pub(crate) fn variables(
+/// A variable of a waiting function.
+#[derive(Clone)]
+pub(crate) struct Held {
+    pub name: Text,
+    /// Where the function is.
+    pub file: Text,
+    pub line: u32,
+    pub how: How,
+}
+
+/// What a variable holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// A coroutine.
+    Local,
+    /// A coroutine that was passed to the function.
+    Parameter,
+    /// A list or another container with coroutines.
+    Container,
+}
+
+/// Something that refers to an object.
+struct Variable {
+    /// None for what a function has at hand without a name: what its loop goes through.
+    name: Option<Text>,
+    /// `main()` or `module app`.
+    of: Text,
+    /// The function.
+    function: Option<Text>,
+    /// For one of a waiting function, where that is.
+    held: Option<Held>,
+}
+
+impl Variable {
+    /// One that a task or module has for as long as it is there.
+    fn lasting(name: Text, of: Text) -> Self {
+        Self { name: Some(name), of, function: None, held: None }
+    }
+
+    fn holds(&self) -> Text {
+        match &self.name {
+            Some(name) => format!("`{name}` of {}", self.of).into(),
+            None => self.of.clone(),
+        }
+    }
+
+    /// That an object in it refers to what is looked for, `step` steps away.
+    fn leads_to(&self, kind: &str, step: u32) -> Text {
+        match &self.name {
+            Some(name) if step == 0 => format!("{kind} `{name}` of {}", self.of).into(),
+            Some(name) => format!("a {kind} in `{name}` of {}", self.of).into(),
+            None => format!("a {kind} in use by {}", self.of).into(),
+        }
+    }
+}
+
+/// Whether what is behind an object will be turned to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    Unknown,
+    /// It is in what a loop goes through.
+    Listed,
+    /// It is in a queue.
+    Queued,
+}
+
+impl Turn {
+    /// The same of what it refers to, which is of this kind.
+    fn at(self, kind: Kind) -> Self {
+        match (self, kind) {
+            (Self::Listed | Self::Queued, Kind::Iterator | Kind::List | Kind::Tuple) => self,
+            // An item of a queue may be an object around a coroutine.
+            (Self::Queued, Kind::Dict | Kind::Deque | Kind::Other) => self,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// An object on the way from a variable.
+#[derive(Clone, Copy)]
+struct Step {
+    object: Addr,
+    variable: usize,
+    turn: Turn,
+}
+
+/// Where to begin.
+struct Roots<'a> {
+    session: &'a Session<'a>,
+    wanted: &'a FxHashSet<Addr>,
+    variables: Vec<Variable>,
+    wave: Vec<Step>,
+    found: FxHashMap<Addr, Keeper>,
+}
+
+/// What keeps each of the coroutines `wanted`. Of libraries only the functions that are waiting are looked at.
+pub(crate) fn keepers(
     session: &Session<'_>,
     walked: &Walked,
     wanted: &FxHashSet<Addr>,
-) -> FxHashMap<Addr, Text> {
+) -> FxHashMap<Addr, Keeper> {
     let reader = session.reader;
-    let (variables, mut wave) = roots(session, walked);
-    let mut found = FxHashMap::default();
-    let mut seen = FxHashSet::default();
-    for (value, variable) in &wave {
-        if wanted.contains(value) {
-            let Variable { name, of } = &variables[*variable];
-            found.entry(*value).or_insert_with(|| format!("`{name}` of {of}").into());
-        }
+    let Roots { variables, mut wave, mut found, .. } = Roots::of(session, walked, wanted);
+    let roots: Vec<Addr> = wave.iter().map(|step| step.object).collect();
+    let mut same: FxHashMap<Addr, Vec<&Variable>> = FxHashMap::default();
+    for (root, variable) in roots.iter().zip(&variables) {
+        same.entry(*root).or_default().push(variable);
     }
-    for step in 0..MAX_STEPS {
+    let mut note = |object: Addr, from: Step, words: &dyn Fn(&Variable) -> Text| {
+        let keeper: &mut Keeper = found.entry(object).or_default();
+        keeper.waits_its_turn |= from.turn > Turn::Unknown;
+        let root = roots[from.variable];
+        if from.object == root && object != root {
+            let containers = same[&root].iter().filter_map(|variable| variable.held.clone());
+            keeper.held_in.extend(containers);
+        }
+        if keeper.words.is_none() {
+            keeper.words = Some(words(&variables[from.variable]));
+            keeper.seen_in = same[&root].iter().map(|variable| variable.function.clone()).collect();
+        }
+    };
+    for step in wave.iter().filter(|step| wanted.contains(&step.object)) {
+        note(step.object, *step, &Variable::holds);
+    }
+    let mut seen: FxHashMap<Addr, Turn> =
+        walked.loops.iter().map(|event_loop| (event_loop.addr, Turn::Queued)).collect();
+    for distance in 0..MAX_STEPS {
         let mut next = Vec::new();
-        for (object, variable) in wave {
-            if walked.index.contains_key(&object) || seen.len() >= MAX_OBJECTS || !seen.insert(object) {
+        for step in wave {
+            let Step { object, variable, mut turn } = step;
+            if walked.index.contains_key(&object)
+                || seen.len() >= MAX_OBJECTS
+                || seen.get(&object).is_some_and(|before| *before >= turn)
+            {
                 continue;
+            }
+            seen.insert(object, turn);
+            if resource::kind(reader, object) == Ok(Some(ResourceKind::Queue)) {
+                turn = Turn::Queued;
             }
             for referred in references::of(reader, object).unwrap_or_default() {
                 if wanted.contains(&referred) {
-                    let Variable { name, of } = &variables[variable];
-                    let kind =
-                        reader.type_of(object).map_or("object".into(), |of| of.short_name().to_owned());
-                    found.entry(referred).or_insert_with(|| match step {
-                        0 => format!("{kind} `{name}` of {of}").into(),
-                        _ => format!("a {kind} in `{name}` of {of}").into(),
-                    });
-                } else if leads_on(reader, referred) {
-                    next.push((referred, variable));
+                    let kind = reader.type_of(object);
+                    let kind = kind.as_ref().map_or("object", |kind| kind.short_name());
+                    note(referred, Step { turn, ..step }, &|variable| variable.leads_to(kind, distance));
+                } else if let Ok(kind) = reader.kind_of(referred)
+                    && !references::is_end(kind)
+                {
+                    next.push(Step { object: referred, variable, turn: turn.at(kind) });
                 }
             }
         }
@@ -64,52 +186,120 @@ pub(crate) fn variables(
     found
 }
 
-/// The variables of the program's own code: of tasks and threads that are in it, and of its modules.
-fn roots(session: &Session<'_>, walked: &Walked) -> (Vec<Variable>, Vec<(Addr, usize)>) {
-    let reader = session.reader;
-    let mut variables = Vec::new();
-    let mut values = Vec::new();
-    let mut add = |name: Text, of: &Text, value: Addr| {
-        if leads_on(reader, value) && values.len() < MAX_OBJECTS {
-            values.push((value, variables.len()));
-            variables.push(Variable { name, of: of.clone() });
-        }
-    };
-    let mut frame = |frame: &PyFrame, function: &str| {
-        if session.places.origin_of(&frame.code.file) == Origin::Own
-            && let Ok(locals) = frame.locals(reader)
-        {
-            let of = format!("{function}()").into();
-            locals.into_iter().for_each(|(name, value)| add(name, &of, value));
-        }
-    };
-    let mut chain = chain::Chain::default();
-    for task in walked.tasks.iter().take(MAX_TASKS) {
-        let nodes = task::nodes(session, task.addr, &mut chain, walked).unwrap_or_default();
-        for node in &nodes {
-            if let (Some(of_node), Some(place)) = (&node.frame, session.places.frame(node.place)) {
-                frame(of_node, &place.function);
+impl<'a> Roots<'a> {
+    /// The variables of the program's own code: of tasks and threads that are in it, and of its modules.
+    fn of(session: &'a Session<'a>, walked: &Walked, wanted: &'a FxHashSet<Addr>) -> Self {
+        let reader = session.reader;
+        let mut roots =
+            Self { session, wanted, variables: Vec::new(), wave: Vec::new(), found: FxHashMap::default() };
+        let mut chain = chain::Chain::default();
+        for task in walked.tasks.iter().take(MAX_TASKS) {
+            let nodes = task::nodes(session, task.addr, &mut chain, walked).unwrap_or_default();
+            for node in &nodes {
+                if let (Some(frame), Some(place)) = (&node.frame, session.places.frame(node.place)) {
+                    // What cannot be read now is on its way.
+                    let _ = roots.add_waiting(frame, &place);
+                }
             }
         }
-    }
-    for thread in &walked.threads {
-        for of_thread in &thread.stack {
-            frame(of_thread, &of_thread.code.name);
+        for frame in walked.threads.iter().flat_map(|thread| &thread.stack) {
+            if session.places.origin_of(&frame.code.file) == Origin::Own {
+                let of: Text = format!("{}()", frame.code.name).into();
+                for (name, value) in frame.locals(reader).unwrap_or_default() {
+                    roots.add(Variable::lasting(name, of.clone()), value, Turn::Unknown);
+                }
+            }
         }
-    }
-    for interpreter in &walked.interpreters {
-        for (name, module) in reader.dict(interpreter.modules).unwrap_or_default() {
-            if let (Ok(name), Ok(Some(globals))) = (reader.text(name), own_globals(session, module)) {
-                let of = format!("module {name}").into();
-                for (name, value) in reader.dict(globals).unwrap_or_default() {
-                    if let Ok(name) = reader.text(name) {
-                        add(name, &of, value);
+        for interpreter in &walked.interpreters {
+            for (name, module) in reader.dict(interpreter.modules).unwrap_or_default() {
+                if let (Ok(name), Ok(Some(globals))) = (reader.text(name), own_globals(session, module)) {
+                    let of: Text = format!("module {name}").into();
+                    for (name, value) in reader.dict(globals).unwrap_or_default() {
+                        if let Ok(name) = reader.text(name) {
+                            roots.add(Variable::lasting(name, of.clone()), value, Turn::Unknown);
+                        }
                     }
                 }
             }
         }
+        roots
     }
-    (variables, values)
+
+    fn add(&mut self, variable: Variable, object: Addr, turn: Turn) {
+        if leads_on(self.session.reader, object) && self.wave.len() < MAX_OBJECTS {
+            self.wave.push(Step { object, variable: self.variables.len(), turn });
+            self.variables.push(variable);
+        }
+    }
+
+    /// What the function of a waiting task refers to.
+    fn add_waiting(&mut self, frame: &PyFrame, place: &Frame) -> Read<()> {
+        let reader = self.session.reader;
+        let is_own = place.origin == Origin::Own;
+        let variable = |held: Option<Held>| Variable {
+            name: held.as_ref().map(|held| held.name.clone()),
+            of: format!("{}()", place.function).into(),
+            function: Some(place.function.clone()),
+            held,
+        };
+        let held = |name, how| Held { name, file: place.file.clone(), line: place.line, how };
+        let parameters = frame.code.parameters(reader)?;
+        let parameters: FxHashSet<Text> =
+            frame.code.variables(reader)?.iter().take(parameters).map(|v| v.name.clone()).collect();
+        for (name, value) in frame.locals(reader)? {
+            if self.wanted.contains(&value) {
+                let how = if parameters.contains(&name) { How::Parameter } else { How::Local };
+                self.found.entry(value).or_default().held_in.push(held(name.clone(), how));
+            }
+            if is_own {
+                self.add(variable(Some(held(name, How::Container))), value, Turn::Unknown);
+            }
+        }
+        // On its stack is what its loops go through, but also what it awaits, and `self` of a call in the making.
+        let stack = references::slots(reader, frame)?.into_iter().filter(|(_, is_variable)| !is_variable);
+        for (value, _) in stack {
+            let is_sequence = matches!(reader.kind_of(value)?, Kind::Iterator | Kind::List | Kind::Tuple);
+            if is_sequence || self.wanted.contains(&value) {
+                self.add(variable(None), value, Turn::Listed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which functions await a coroutine of each function (with its file): those of the tasks that are in one, and of the
+/// tasks that wait for these.
+pub(crate) struct AtWork(FxHashMap<(Text, Text), FxHashSet<Text>>);
+
+impl AtWork {
+    /// Of the functions `wanted`.
+    pub(crate) fn of(snapshot: &Snapshot, wanted: FxHashSet<(Text, Text)>) -> Self {
+        let index: FxHashMap<Id, &Task> = snapshot.tasks.iter().map(|task| (task.id, task)).collect();
+        let mut found: FxHashMap<(Text, Text), FxHashSet<Text>> = FxHashMap::default();
+        for kind in wanted {
+            let is_in = |task: &&Task| task.chain.iter().any(|f| f.function == kind.0 && f.file == kind.1);
+            let mut wave: Vec<&Task> = snapshot.tasks.iter().filter(is_in).collect();
+            let mut seen: FxHashSet<Id> = wave.iter().map(|task| task.id).collect();
+            let mut functions = FxHashSet::default();
+            while let Some(task) = wave.pop() {
+                functions.extend(task.chain.iter().map(|frame| frame.function.clone()));
+                let above = task.awaited_by.iter().map(|above| above.task);
+                wave.extend(above.filter(|id| seen.insert(*id)).filter_map(|id| index.get(&id)));
+            }
+            if !functions.is_empty() {
+                found.insert(kind, functions);
+            }
+        }
+        Self(found)
+    }
+
+    /// Whether one of them can see what keeps a coroutine of a function.
+    pub(crate) fn sees(&self, function: &Text, file: &Text, keeper: &Keeper) -> bool {
+        let functions = self.0.get(&(function.clone(), file.clone()));
+        functions.is_some_and(|functions| {
+            keeper.seen_in.iter().any(|seen| seen.as_ref().is_none_or(|seen| functions.contains(seen)))
+        })
+    }
 }
 
 /// The variables of a module that is the program's own.

@@ -16,7 +16,7 @@ pub(crate) mod heap;
 mod hold;
 mod hook;
 mod io;
-mod kept;
+pub(crate) mod kept;
 mod link;
 mod names;
 mod places;

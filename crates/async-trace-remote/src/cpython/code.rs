@@ -165,6 +165,18 @@ impl Code {
         Position { line: line.and_then(|line| u32::try_from(line).ok()).unwrap_or(0), columns }
     }
 
+    /// How many of the variables are parameters: they come first.
+    pub(crate) fn parameters(&self, reader: &Reader<'_>) -> Read<usize> {
+        /// `CO_VARARGS` and `CO_VARKEYWORDS`: one more for each.
+        const MORE: u32 = 0x4 | 0x8;
+        let _constant = reader.mem.constant();
+        let l = &reader.layout.code;
+        let count =
+            reader.u32(self.addr + l.argcount)?.saturating_add(reader.u32(self.addr + l.argcount + 8)?);
+        let more = (reader.u32(self.addr + l.flags)? & MORE).count_ones();
+        Ok(count.saturating_add(more) as usize)
+    }
+
     /// Names of the slots before the value stack, in order.
     pub(crate) fn variables(&self, reader: &Reader<'_>) -> Read<Rc<[Variable]>> {
         let _constant = reader.mem.constant();

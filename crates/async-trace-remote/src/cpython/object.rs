@@ -99,6 +99,8 @@ pub(crate) enum Kind {
     Dict,
     Set,
     Deque,
+    /// What a loop goes through a list or tuple with.
+    Iterator,
     Weakref,
     Coroutine,
     Generator,
@@ -1011,6 +1013,7 @@ fn kind_of_name(name: &str, heap: bool) -> Kind {
         "list" => Kind::List,
         "dict" => Kind::Dict,
         "set" | "frozenset" => Kind::Set,
+        "list_iterator" | "tuple_iterator" | "list_reverseiterator" | "enumerate" => Kind::Iterator,
         "weakref" | "weakref.ReferenceType" | "weakref.KeyedRef" => Kind::Weakref,
         "coroutine" => Kind::Coroutine,
         "generator" => Kind::Generator,

@@ -57,7 +57,8 @@ pub(crate) fn of(reader: &Reader<'_>, object: Addr) -> Read<Vec<Addr>> {
         | Kind::FutureIter => words(&[16])?,
         // {function, object}; a method of C has its definition where the function would be.
         Kind::Method => words(&[16, 24])?,
-        Kind::Builtin => words(&[24])?,
+        // {index, sequence or iterator} (listiterobject, tupleiterobject, enumobject).
+        Kind::Builtin | Kind::Iterator => words(&[24])?,
         // {function, arguments, keywords}, which are attributes too.
         Kind::Partial => {
             words(&[16, 24, 32])?;

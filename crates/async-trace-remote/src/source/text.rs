@@ -60,6 +60,74 @@ pub(super) fn unawaited_calls(lines: &[impl AsRef<str>], name: &str) -> Vec<u32>
     numbered.filter(|(line, _)| is_call(line.as_ref())).map(|(_, number)| number).collect()
 }
 
+/// What a function does with one of its variables, below the line it is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LaterUse {
+    /// Nothing that concerns a coroutine.
+    None,
+    /// It is an argument of a call.
+    Argument,
+    /// It is awaited, or handed to something that runs it.
+    Run,
+}
+
+/// What becomes of a variable in the rest of the function that a line (from 1 on) is in.
+pub(super) fn later_use(lines: &[impl AsRef<str>], line: u32, name: &str) -> LaterUse {
+    let at = line as usize;
+    let below = function_around(lines, at).skip_while(|(number, _)| *number <= at);
+    below.map(|(_, line)| use_in(line, name)).max().unwrap_or(LaterUse::None)
+}
+
+/// Whether the function that a line (from 1 on) is in takes items from a container, or awaits them.
+pub(super) fn takes_from(lines: &[impl AsRef<str>], line: u32, name: &str) -> bool {
+    const TAKES: &[&str] = &[".pop(", ".popleft(", ".get("];
+    function_around(lines, line as usize).any(|(_, line)| {
+        occurrences(line, name).any(|(before, after)| {
+            TAKES.iter().any(|call| after.starts_with(call))
+                || after.starts_with(['.', '[']) && is_used(before)
+        })
+    })
+}
+
+/// The lines of a function below its `def`, without comments, with their numbers.
+fn function_around(lines: &[impl AsRef<str>], line: usize) -> impl Iterator<Item = (usize, &str)> {
+    let depth = |line: &str| indentation(line).unwrap_or(usize::MAX);
+    let at = line.min(lines.len());
+    let here = lines[..at].last().map_or(0, |line| depth(line.as_ref()));
+    let is_around = |line: &str| {
+        let words = line.trim_start();
+        (words.starts_with("async def ") || words.starts_with("def ")) && depth(line) < here
+    };
+    let start = lines[..at].iter().rposition(|line| is_around(line.as_ref()));
+    let outer = start.map_or(0, |start| depth(lines[start].as_ref()));
+    let numbered = lines.iter().map(AsRef::as_ref).zip(1..).skip(start.map_or(at, |start| start + 1));
+    numbered
+        .take_while(move |(line, _)| depth(line) > outer)
+        .map(|(line, number)| (number, without_comment(line)))
+}
+
+/// What stands before and after a name, wherever it stands by itself.
+fn occurrences<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let goes_on = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(name).map(|(at, _)| (&code[..at], &code[at + name.len()..])).filter(
+        move |(before, after)| !before.ends_with(|c| goes_on(c) || c == '.') && !after.starts_with(goes_on),
+    )
+}
+
+fn use_in(code: &str, name: &str) -> LaterUse {
+    let whole = occurrences(code, name).filter(|(_, after)| !after.starts_with(['.', '[', '(']));
+    let uses = whole.map(|(before, after)| {
+        if is_used(before) {
+            LaterUse::Run
+        } else if before.trim_end().ends_with(['(', ',', '*']) && after.trim_start().starts_with([',', ')']) {
+            LaterUse::Argument
+        } else {
+            LaterUse::None
+        }
+    });
+    uses.max().unwrap_or(LaterUse::None)
+}
+
 /// Whether what stands before a call's dotted name makes use of its result, or is no call at all.
 fn is_used(before: &str) -> bool {
     let words = before.trim_end();
@@ -98,7 +166,7 @@ fn indentation(line: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{enclosing_function, unawaited_calls};
+    use super::{LaterUse, enclosing_function, later_use, takes_from, unawaited_calls};
 
     fn lines(text: &str) -> Vec<&str> {
         text.lines().collect()
@@ -122,5 +190,21 @@ mod tests {
              # ping()\nlog('ping()')\nx.append(ping(1))\nshipping()\nping\ny = ping()\ngather(ping())\n",
         );
         assert_eq!(unawaited_calls(&text, "ping"), [2, 7, 10]);
+    }
+
+    #[test]
+    fn what_becomes_of_a_variable() {
+        let text = lines(
+            "async def limited(job, other, data):\n    await job\n    async with limit:\n        log(data.x)\n        \
+             await ensure(a, other)\n    return await job\n\nasync def more(data):\n    await data\n",
+        );
+        let of = |line, name| later_use(&text, line, name);
+        assert_eq!([of(3, "job"), of(6, "job")], [LaterUse::Run, LaterUse::None]);
+        assert_eq!(of(3, "other"), LaterUse::Argument);
+        assert_eq!([of(3, "data"), of(3, "at"), of(99, "data")], [LaterUse::None; 3]);
+        let text = lines(
+            "async def work(jobs, done):\n    while jobs:\n        await jobs.pop()\n    done.append(1)\n",
+        );
+        assert!(takes_from(&text, 3, "jobs") && !takes_from(&text, 3, "done"));
     }
 }

@@ -364,6 +364,9 @@ fn coroutines_that_wait_for_their_turn() {
         format!("{}task worker\n  worker app.py:9\n  step app.py:4\n  waits sleep timer 100\n", queued(2));
     let said = after_two_seconds(&working);
     assert!(said.starts_with("0 never-awaited (warning, suspected): 2 coroutines of step()"), "{said}");
+    // Who works can see what keeps them.
+    let in_turn = working.replace("app.py:3", "app.py:3 kept \"list `steps` of worker()\" waits-its-turn");
+    assert_eq!(after_two_seconds(&in_turn), "healthy");
     // Those that went were dropped, as Python has warned.
     let dropped = format!("{}dropped step feed app.py:20\n", queued(2));
     assert!(changed(&queued(3), &dropped).contains("2 coroutines of step() were never awaited"));

@@ -233,6 +233,8 @@ pub(crate) struct Function {
 #[derive(Clone, Debug)]
 pub(crate) struct Code {
     pub firstlineno: u64,
+    /// `co_argcount`; `co_kwonlyargcount` is 8 bytes on.
+    pub argcount: u64,
     pub stacksize: u64,
     pub flags: u64,
     pub names: u64,

@@ -48,6 +48,7 @@ pub(super) const LAYOUT: Layout = Layout {
     function: Function { code: 16, qualname: 104, closure: 48 },
     code: Code {
         firstlineno: 40,
+        argcount: 16,
         stacksize: 32,
         flags: 36,
         names: 64,

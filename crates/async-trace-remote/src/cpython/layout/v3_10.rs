@@ -48,6 +48,7 @@ pub(super) const LAYOUT: Layout = Layout {
     function: Function { code: 48, qualname: 40, closure: 72 },
     code: Code {
         firstlineno: 40,
+        argcount: 16,
         stacksize: 32,
         flags: 36,
         names: 64,

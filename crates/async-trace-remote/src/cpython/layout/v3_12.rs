@@ -48,6 +48,7 @@ pub(super) const LAYOUT: Layout = Layout {
     function: Function { code: 48, qualname: 40, closure: 72 },
     code: Code {
         firstlineno: 68,
+        argcount: 52,
         stacksize: 64,
         flags: 48,
         names: 32,
