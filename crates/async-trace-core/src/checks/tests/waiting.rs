@@ -118,6 +118,19 @@ fn waiters_whose_timeout_is_near_are_left_alone() {
 }
 
 #[test]
+fn a_slot_that_comes_back_by_itself_is_waited_for() {
+    let with = |wait: &str| {
+        after_two_seconds(&format!(
+            "semaphore slots 0/1 as limit\ntask busy\n  fetch app.py:8\n  holds slots taken 7\n  waits {wait}\n\
+             task late x5\n  fetch app.py:7\n  waits acquire slots\n"
+        ))
+    };
+    assert_eq!(with("sleep timer 10"), "healthy");
+    assert_eq!(with("read tcp 9 timeout 10"), "healthy");
+    assert!(with("sleep timer 100").contains("pool-exhausted (error, proven)"));
+}
+
+#[test]
 fn a_full_queue_whose_consumer_has_died() {
     let text = "
 queue jobs 10/10 unfinished 10
