@@ -71,8 +71,28 @@ fn stays(scene: &Scene<'_>, place: u32) -> bool {
         })
 }
 
+/// Whether the shutdown is given up soon, by a timeout around it.
+fn ends_soon(scene: &Scene<'_>, place: u32) -> bool {
+    let mut around = vec![place];
+    let mut next = 0;
+    while let Some(task) = around.get(next).map(|place| scene.task(*place)) {
+        let timeout_s = task.waits_for.as_ref().and_then(|w| w.timeout_s);
+        if timeout_s.is_some_and(|left| (0.0..=scene.config.patience_s).contains(&left)) {
+            return true;
+        }
+        let above = task.awaited_by.iter().filter_map(|above| scene.index.task(above.task));
+        let new: Vec<u32> = above.filter(|place| !around.contains(place)).collect();
+        around.extend(new);
+        next += 1;
+    }
+    false
+}
+
 fn of_task(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings) {
     let task = scene.task(place);
+    if ends_soon(scene, place) {
+        return;
+    }
     let waits_for_me = scene.behind(&[place]);
     let guilty: Vec<u32> = match task.waits_for.as_ref().map(|w| &w.target) {
         Some(Target::Tasks { pending, .. }) => {

@@ -335,6 +335,13 @@ fn a_shutdown_that_goes_on_is_healthy() {
     let finishing = SHUTDOWN.replace("waits get prices", "waits sleep timer 3");
     assert_eq!(after_two_seconds(&finishing), "healthy");
     assert_eq!(changed(&SHUTDOWN.replace("Server.shutdown", "Server.main_loop"), SHUTDOWN), "healthy");
+    let bounded = |left: u32| {
+        after_two_seconds(
+            &SHUTDOWN.replace("sleep timer 0.05", &format!("await future asyncio.Future timeout {left}")),
+        )
+    };
+    assert_eq!(bounded(10), "healthy");
+    assert!(bounded(100).contains("shutdown-hang"));
 }
 
 #[test]
