@@ -125,8 +125,8 @@ fn never_started(scene: &Scene<'_>, findings: &mut Findings) {
             };
             format!("; {k} still refers to {which}")
         });
-        let (noun, verb) = if n == 1 { ("coroutine", "was") } else { ("coroutines", "were") };
-        let summary = format!("{n} {noun} of {function}(){site} {verb} never awaited{kept}");
+        let (coroutines, verb) = (words::amount(n, "coroutine"), if n == 1 { "was" } else { "were" });
+        let summary = format!("{coroutines} of {function}(){site} {verb} never awaited{kept}");
         let mut lines = vec![Evidence::new(Role::Defined, "never started").at(Some(&first.defined))];
         lines[0].count = (n > 1).then_some(n as u32);
         if let Some(created) = created {

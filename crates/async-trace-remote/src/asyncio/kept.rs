@@ -11,7 +11,7 @@ use async_trace_core::snapshot::{Id, ResourceKind, Snapshot, Task};
 use async_trace_core::text::Text;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-/// How many tasks and objects are looked at, and how many steps away from a variable.
+/// From how many tasks and objects what they refer to is followed, and how many steps away from a variable.
 const MAX_TASKS: usize = 1000;
 const MAX_OBJECTS: usize = 20_000;
 const MAX_STEPS: u32 = 8;
@@ -193,12 +193,12 @@ impl<'a> Roots<'a> {
         let mut roots =
             Self { session, wanted, variables: Vec::new(), wave: Vec::new(), found: FxHashMap::default() };
         let mut chain = chain::Chain::default();
-        for task in walked.tasks.iter().take(MAX_TASKS) {
+        for (number, task) in walked.tasks.iter().enumerate() {
             let nodes = task::nodes(session, task.addr, &mut chain, walked).unwrap_or_default();
             for node in &nodes {
                 if let (Some(frame), Some(place)) = (&node.frame, session.places.frame(node.place)) {
                     // What cannot be read now is on its way.
-                    let _ = roots.add_waiting(frame, &place);
+                    let _ = roots.add_waiting(frame, &place, number < MAX_TASKS);
                 }
             }
         }
@@ -232,10 +232,11 @@ impl<'a> Roots<'a> {
         }
     }
 
-    /// What the function of a waiting task refers to.
-    fn add_waiting(&mut self, frame: &PyFrame, place: &Frame) -> Read<()> {
+    /// What the function of a waiting task refers to; that what it refers to leads on is of interest for those that are
+    /// the program's own, unless they are too many.
+    fn add_waiting(&mut self, frame: &PyFrame, place: &Frame, leads_on: bool) -> Read<()> {
         let reader = self.session.reader;
-        let is_own = place.origin == Origin::Own;
+        let leads_on = leads_on && place.origin == Origin::Own;
         let variable = |held: Option<Held>| Variable {
             name: held.as_ref().map(|held| held.name.clone()),
             of: format!("{}()", place.function).into(),
@@ -251,7 +252,7 @@ impl<'a> Roots<'a> {
                 let how = if parameters.contains(&name) { How::Parameter } else { How::Local };
                 self.found.entry(value).or_default().held_in.push(held(name.clone(), how));
             }
-            if is_own {
+            if leads_on {
                 self.add(variable(Some(held(name, How::Container))), value, Turn::Unknown);
             }
         }

@@ -101,8 +101,10 @@ fn function_around(lines: &[impl AsRef<str>], line: usize) -> impl Iterator<Item
     let start = lines[..at].iter().rposition(|line| is_around(line.as_ref()));
     let outer = start.map_or(0, |start| depth(lines[start].as_ref()));
     let numbered = lines.iter().map(AsRef::as_ref).zip(1..).skip(start.map_or(at, |start| start + 1));
+    // What a `def` of several lines ends with stands where it began.
+    let is_inside = move |line: &str| depth(line) > outer || line.trim_start().starts_with([')', ']']);
     numbered
-        .take_while(move |(line, _)| depth(line) > outer)
+        .take_while(move |(line, _)| is_inside(line))
         .map(|(line, number)| (number, without_comment(line)))
 }
 
@@ -202,6 +204,9 @@ mod tests {
         assert_eq!([of(3, "job"), of(6, "job")], [LaterUse::Run, LaterUse::None]);
         assert_eq!(of(3, "other"), LaterUse::Argument);
         assert_eq!([of(3, "data"), of(3, "at"), of(99, "data")], [LaterUse::None; 3]);
+        let text =
+            lines("async def limited(\n    job,\n) -> None:\n    async with limit:\n        await job\n");
+        assert_eq!(later_use(&text, 4, "job"), LaterUse::Run);
         let text = lines(
             "async def work(jobs, done):\n    while jobs:\n        await jobs.pop()\n    done.append(1)\n",
         );
