@@ -2,6 +2,7 @@
 are not started for a while."""
 
 import asyncio
+import collections
 
 import _stage
 
@@ -97,13 +98,26 @@ class Workers:
             self.jobs.task_done()
 
 
+class Pool:
+    def __init__(self):
+        self.pending = collections.deque()
+
+    async def run(self):
+        self.pending += [fetch(1), parse(2), parse(3)]
+        await asyncio.gather(self.work(), self.work())
+
+    async def work(self):
+        while self.pending:
+            await self.pending.popleft()
+
+
 async def again(kind):
     while True:
         await kind()
 
 
 async def main():
-    kinds = [one_by_one, without_a_name, numbered, all_in_sequence, backwards, a_few_at_a_time, with_a_lock]
+    kinds = [one_by_one, without_a_name, numbered, all_in_sequence, backwards, a_few_at_a_time, with_a_lock, Pool().run]
     tasks = [asyncio.ensure_future(again(kind)) for kind in kinds] + [asyncio.ensure_future(Workers().run())]
     await asyncio.sleep(0.1)
     _stage.ready()

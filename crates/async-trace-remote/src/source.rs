@@ -128,13 +128,12 @@ impl Sources<'_> {
     /// far as its text says nothing else.
     fn will_run(&mut self, held: &Held) -> bool {
         let Some(lines) = self.lines(&held.file) else { return held.how == How::Parameter };
-        if held.how == How::Container {
-            return text::takes_from(lines, held.line, &held.name);
-        }
-        match text::later_use(lines, held.line, &held.name) {
-            LaterUse::Run => true,
-            LaterUse::Argument => held.how == How::Parameter,
-            LaterUse::None => false,
+        let later_use = |lines| text::later_use(lines, held.line, &held.name);
+        match held.how {
+            How::Local => later_use(lines) == LaterUse::Run,
+            How::Parameter => later_use(lines) != LaterUse::None,
+            How::Container => text::takes_from(lines, held.line, &held.name),
+            How::Owner => text::takes_from_part(lines, held.line, &held.name),
         }
     }
 

@@ -217,6 +217,7 @@ impl<'a> Tree<'a> {
             let alike = |known: &UnstartedCoroutine| {
                 known.defined == coroutine.defined
                     && known.kept_by == coroutine.kept_by
+                    && known.waits_its_turn == coroutine.waits_its_turn
                     && site(known) == site(coroutine)
             };
             match groups.iter_mut().find(|(known, _)| alike(known)) {
@@ -245,6 +246,9 @@ impl<'a> Tree<'a> {
             }
             if let Some(kept_by) = &coroutine.kept_by {
                 self.line.say(", kept by ").say(kept_by);
+            }
+            if coroutine.waits_its_turn {
+                self.line.say(", waits for its turn");
             }
             self.end(canvas, "  ", 2);
         }

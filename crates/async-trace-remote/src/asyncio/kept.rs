@@ -48,6 +48,8 @@ pub(crate) enum How {
     Parameter,
     /// A list or another container with coroutines.
     Container,
+    /// An object with such a container.
+    Owner,
 }
 
 /// Something that refers to an object.
@@ -135,15 +137,20 @@ pub(crate) fn keepers(
     let roots: Vec<Addr> = wave.iter().map(|step| step.object).collect();
     let mut same: FxHashMap<Addr, Vec<&Variable>> = FxHashMap::default();
     for (root, variable) in roots.iter().zip(&variables) {
-        same.entry(*root).or_default().push(variable);
+        // A thousand tasks may be in one function.
+        let known = same.entry(*root).or_default();
+        if known.iter().all(|known| (&known.function, &known.name) != (&variable.function, &variable.name)) {
+            known.push(variable);
+        }
     }
     let mut note = |object: Addr, from: Step, words: &dyn Fn(&Variable) -> Text| {
         let keeper: &mut Keeper = found.entry(object).or_default();
         keeper.waits_its_turn |= from.turn > Turn::Unknown;
         let root = roots[from.variable];
-        if from.object == root && object != root {
-            let containers = same[&root].iter().filter_map(|variable| variable.held.clone());
-            keeper.held_in.extend(containers);
+        if object != root {
+            let how = if from.object == root { How::Container } else { How::Owner };
+            let held = same[&root].iter().filter_map(|variable| variable.held.clone());
+            keeper.held_in.extend(held.map(|held| Held { how, ..held }));
         }
         if keeper.words.is_none() {
             keeper.words = Some(words(&variables[from.variable]));

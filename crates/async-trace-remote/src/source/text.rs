@@ -89,6 +89,18 @@ pub(super) fn takes_from(lines: &[impl AsRef<str>], line: u32, name: &str) -> bo
     })
 }
 
+/// Whether the function that a line (from 1 on) is in takes items from a container that is an attribute of an object.
+pub(super) fn takes_from_part(lines: &[impl AsRef<str>], line: u32, name: &str) -> bool {
+    let takes = |after: &str| {
+        let path = after.split_once('(').map_or("", |(path, _)| path);
+        let is_path =
+            path.starts_with('.') && path.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'));
+        is_path && path.matches('.').count() > 1 && (path.ends_with(".pop") || path.ends_with(".popleft"))
+    };
+    function_around(lines, line as usize)
+        .any(|(_, line)| occurrences(line, name).any(|(_, after)| takes(after)))
+}
+
 /// The lines of a function below its `def`, without comments, with their numbers.
 fn function_around(lines: &[impl AsRef<str>], line: usize) -> impl Iterator<Item = (usize, &str)> {
     let depth = |line: &str| indentation(line).unwrap_or(usize::MAX);
@@ -168,7 +180,7 @@ fn indentation(line: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LaterUse, enclosing_function, later_use, takes_from, unawaited_calls};
+    use super::{LaterUse, enclosing_function, later_use, takes_from, takes_from_part, unawaited_calls};
 
     fn lines(text: &str) -> Vec<&str> {
         text.lines().collect()
@@ -211,5 +223,10 @@ mod tests {
             "async def work(jobs, done):\n    while jobs:\n        await jobs.pop()\n    done.append(1)\n",
         );
         assert!(takes_from(&text, 3, "jobs") && !takes_from(&text, 3, "done"));
+        let text = lines(
+            "    async def work(self):\n        job = self.pool.jobs.popleft()\n        await self.stop.wait()\n",
+        );
+        assert!(takes_from_part(&text, 3, "self") && !takes_from_part(&text[1..], 2, "self.stop"));
+        assert!(!takes_from_part(&lines("def f(x):\n    x.pop()\n    x.y.get(1)\n    x.y\n"), 4, "x"));
     }
 }
