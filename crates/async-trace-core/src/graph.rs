@@ -327,9 +327,17 @@ impl Making<'_> {
         if !full || queue.state.getters.is_some_and(|n| n > 0) {
             return None;
         }
+        self.users_but_joiners(queue)
+    }
+
+    /// Those who can get at a queue, but for those who wait until its items are done.
+    fn users_but_joiners(&self, queue: &Resource) -> Option<(Vec<u32>, bool)> {
         let Some(reach) = &queue.reach else { return self.anybody_but_joiners(queue) };
         let found = self.able(reach, |user| self.waits_with(user, queue, Verb::Join))?;
-        (reach.extent != Extent::Frames || !found.0.is_empty()).then_some(found)
+        if reach.extent == Extent::Frames && found.0.is_empty() {
+            return self.anybody_but_joiners(queue);
+        }
+        Some(found)
     }
 
     /// Where it is not known who reaches a queue: anybody might.
@@ -354,9 +362,7 @@ impl Making<'_> {
 
     /// Who could finish the items of a queue.
     fn able_to_finish(&self, queue: &Resource) -> Option<(Vec<u32>, bool)> {
-        let Some(reach) = &queue.reach else { return self.anybody_but_joiners(queue) };
-        let found = self.able(reach, |user| self.waits_with(user, queue, Verb::Join))?;
-        (reach.extent != Extent::Frames || !found.0.is_empty()).then_some(found)
+        self.users_but_joiners(queue)
     }
 
     /// Who could set an event, notify a condition, put an item: only if every reference is known.

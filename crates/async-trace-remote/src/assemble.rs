@@ -1,5 +1,6 @@
 //! Puts together what memory and the operating system say, in the words of the snapshot.
 
+use crate::asyncio::users::User;
 use crate::asyncio::walk::{self, On, Session, Wait, Walked};
 use crate::capture::Pass;
 use crate::cpython::Version;
@@ -454,7 +455,7 @@ impl<'f> Assembly<'_, '_, 'f> {
                 waiters,
                 blocked_threads: self.blocked.remove(&found.addr).unwrap_or_default(),
                 within: found.within.map(Id::from),
-                reach: reach(found.addr, walked),
+                reach: reach(found.addr, walked).or_else(|| users(found.addr, walked)),
             });
         }
         // A held lock that nobody waits for needs no entry of its own beyond the hold.
@@ -483,6 +484,28 @@ fn reach(object: Addr, walked: &Walked) -> Option<Reach> {
         others: Vec::new(),
         failed: reached.failed.clone(),
     })
+}
+
+/// Who can get at a queue, as far as their variables tell.
+fn users(queue: Addr, walked: &Walked) -> Option<Reach> {
+    let mut found: Vec<User> = walked.users.get(&queue)?.iter().copied().collect();
+    found.sort_unstable();
+    let holder = |user| {
+        let (task, thread) = match user {
+            User::Task(addr) => (walked.task(addr), None),
+            User::Thread(tid) => (None, Some(tid)),
+        };
+        let at = task.and_then(|task| task.chain.iter().rfind(|frame| frame.origin == Origin::Own).cloned());
+        Holder {
+            task: task.map(|task| task.addr.into()),
+            thread,
+            at,
+            taken_line: None,
+            trust: Trust::Inferred,
+        }
+    };
+    let users = found.into_iter().map(holder).collect();
+    Some(Reach { extent: Extent::Frames, users, others: Vec::new(), failed: Vec::new() })
 }
 
 fn hold(found: &walk::Hold) -> Hold {

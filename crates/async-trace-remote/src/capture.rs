@@ -9,7 +9,7 @@ mod noise;
 
 use crate::assemble;
 use crate::asyncio::walk::{self, Check, Names, Session, Walked};
-use crate::asyncio::{Places, Scouted, heap, reach};
+use crate::asyncio::{Places, Scouted, heap, reach, users};
 use crate::cpython::layout::{self, Layout};
 use crate::cpython::locate::Located;
 use crate::cpython::object::{Known, Reader};
@@ -169,6 +169,7 @@ fn snapshot(
         (coroutines, keepers) = heap::unstarted(&session, unstarted, &mut pass.walked).into_iter().unzip();
         dropped = heap::dropped(&session, &pass.walked);
         pass.walked.reached = reach::read(&session, reached.as_deref(), &pass.walked);
+        pass.walked.users = users::read(&session, &pass.walked);
         on_heap = Some(OnHeap {
             unstarted: coroutines.iter().map(|coroutine: &UnstartedCoroutine| Addr(coroutine.id.0)).collect(),
             reached: pass.walked.reached.keys().copied().collect(),

@@ -48,7 +48,9 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         return;
     }
     for queue in scene.now.resources.iter().filter(|r| r.kind == ResourceKind::Queue && r.within.is_none()) {
-        for verb in [Verb::Put, Verb::Join] {
+        // Where it is known who could take from it, they were asked above.
+        let verbs = if queue.reach.is_some() { &[Verb::Join][..] } else { &[Verb::Put, Verb::Join] };
+        for verb in verbs.iter().copied() {
             let waiting: Vec<u32> = waiting(scene, queue, verb);
             let is_new = waiting.first().is_some_and(|t| scene.is_still(*t) && !findings.explains(*t));
             if !is_new || !is_unchanged(scene, queue) {

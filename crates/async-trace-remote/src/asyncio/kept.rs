@@ -311,7 +311,7 @@ impl AtWork {
 }
 
 /// The variables of a module that is the program's own.
-fn own_globals(session: &Session<'_>, module: Addr) -> Read<Option<Addr>> {
+pub(super) fn own_globals(session: &Session<'_>, module: Addr) -> Read<Option<Addr>> {
     let reader = session.reader;
     let Some(globals) = reader.globals_of(module)? else { return Ok(None) };
     let file = reader.module_file(globals)?;

@@ -23,6 +23,7 @@ mod places;
 pub(crate) mod reach;
 mod resource;
 mod task;
+pub(crate) mod users;
 mod verify;
 mod wait;
 pub(crate) mod walk;

@@ -252,6 +252,8 @@ pub(crate) struct Walked {
     pub caught_running: bool,
     /// What nobody but waiting tasks can reach.
     pub reached: super::reach::Reached,
+    /// Who can get at queues that somebody waits for.
+    pub users: super::users::Users,
     /// async-trace's own hook in the target.
     pub hook: Option<super::hook::Hook>,
 }
@@ -262,6 +264,7 @@ impl Walked {
             interpreters: Vec::new(),
             asyncio: false,
             threads: Vec::new(),
+            users: super::users::Users::default(),
             tasks: Vec::new(),
             index: FxHashMap::default(),
             loops: Vec::new(),

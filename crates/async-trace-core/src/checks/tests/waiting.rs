@@ -131,6 +131,21 @@ fn a_slot_that_comes_back_by_itself_is_waited_for() {
 }
 
 #[test]
+fn whoever_can_get_at_a_full_queue_may_take_from_it() {
+    let with = |others: &str| {
+        after_two_seconds(&format!(
+            "queue jobs 2/2 unfinished 2 putters 1 frames-reached\n  user task producer produce app.py:9\n{others}\n\
+             task producer\n  produce app.py:9\n  waits put jobs\ntask beat\n  beat app.py:30\n  waits sleep timer 100\n"
+        ))
+    };
+    let consumer =
+        "  user task consumer consume app.py:20\ntask consumer\n  consume app.py:20\n  waits sleep timer 9";
+    assert_eq!(with(consumer), "healthy");
+    // There are others, but not at this queue.
+    assert!(with("").contains("queue-stuck (error, suspected)"));
+}
+
+#[test]
 fn a_full_queue_whose_consumer_has_died() {
     let text = "
 queue jobs 10/10 unfinished 10
