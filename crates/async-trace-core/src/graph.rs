@@ -327,17 +327,8 @@ impl Making<'_> {
         if !full || queue.state.getters.is_some_and(|n| n > 0) {
             return None;
         }
-        self.users_but_joiners(queue)
-    }
-
-    /// Those who can get at a queue, but for those who wait until its items are done.
-    fn users_but_joiners(&self, queue: &Resource) -> Option<(Vec<u32>, bool)> {
         let Some(reach) = &queue.reach else { return self.anybody_but_joiners(queue) };
-        let found = self.able(reach, |user| self.waits_with(user, queue, Verb::Join))?;
-        if reach.extent == Extent::Frames && found.0.is_empty() {
-            return self.anybody_but_joiners(queue);
-        }
-        Some(found)
+        self.able(reach, |user| self.waits_with(user, queue, Verb::Join))
     }
 
     /// Where it is not known who reaches a queue: anybody might.
@@ -362,7 +353,12 @@ impl Making<'_> {
 
     /// Who could finish the items of a queue.
     fn able_to_finish(&self, queue: &Resource) -> Option<(Vec<u32>, bool)> {
-        self.users_but_joiners(queue)
+        let Some(reach) = &queue.reach else { return self.anybody_but_joiners(queue) };
+        let found = self.able(reach, |user| self.waits_with(user, queue, Verb::Join))?;
+        if reach.extent == Extent::Frames && found.0.is_empty() {
+            return self.anybody_but_joiners(queue);
+        }
+        Some(found)
     }
 
     /// Who could set an event, notify a condition, put an item: only if every reference is known.

@@ -4,7 +4,7 @@
 //! better than a few steps behind a variable is not found: who is missing here may be there all the same.
 
 use super::kept::own_globals;
-use super::walk::{On, Session, Wait, Walked};
+use super::walk::{On, Session, Task, Wait, Walked};
 use super::{chain, task};
 use crate::cpython::frame::Frame as PyFrame;
 use crate::cpython::object::Kind;
@@ -18,6 +18,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 /// Among more tasks there will be one that runs; and so many objects are looked at.
 const MAX_TASKS: usize = 2000;
 const MAX_OBJECTS: usize = 100_000;
+/// The methods that take an item from a queue.
+const TAKES: &[&str] = &["get", "get_nowait"];
 /// `self`, its attributes, an object of these, its attributes.
 const MAX_STEPS: u32 = 4;
 
@@ -48,6 +50,19 @@ pub(crate) fn read(session: &Session<'_>, walked: &Walked) -> Users {
     search.all().unwrap_or_default()
 }
 
+/// Whether a task waits for room in a queue, or for one that does: it may only put into the queue, or have made it for
+/// others.
+fn waits_for_room(walked: &Walked, task: &Task, depth: u32) -> bool {
+    task.wait.as_ref().is_some_and(|wait| match &wait.on {
+        _ if wait.verb == Verb::Put => true,
+        On::Tasks { pending, any, .. } if *any != Some(true) && depth > 0 => pending
+            .iter()
+            .filter_map(|addr| walked.task(*addr))
+            .any(|task| waits_for_room(walked, task, depth - 1)),
+        _ => false,
+    })
+}
+
 /// There were more objects than are looked at.
 struct TooMany;
 
@@ -67,6 +82,9 @@ impl Search<'_> {
         let mut chain = chain::Chain::default();
         for task in &self.walked.tasks {
             let nodes = task::nodes(self.session, task.addr, &mut chain, self.walked).unwrap_or_default();
+            if waits_for_room(self.walked, task, MAX_STEPS) && !self.takes(&nodes) {
+                continue;
+            }
             for frame in nodes.iter().filter_map(|node| node.frame.as_ref()) {
                 self.of_frame(frame, &modules, User::Task(task.addr), &mut users)?;
             }
@@ -77,6 +95,18 @@ impl Search<'_> {
             }
         }
         Ok(users)
+    }
+
+    /// Whether a function that a task is in takes something from a queue, as far as the names it uses tell.
+    fn takes(&self, nodes: &[chain::Node]) -> bool {
+        let frames = nodes.iter().filter_map(|node| node.frame.as_ref());
+        let mut outside = frames.filter(|frame| !self.is_stdlib(frame));
+        let mentions = |frame: &PyFrame, name| frame.code.mentions(self.session.reader, name).unwrap_or(true);
+        outside.any(|frame| TAKES.iter().any(|name| mentions(frame, name)))
+    }
+
+    fn is_stdlib(&self, frame: &PyFrame) -> bool {
+        self.session.places.origin_of(&frame.code.file) == Origin::Stdlib
     }
 
     /// The files of the program's modules by the queues that their variables lead to.
@@ -106,7 +136,7 @@ impl Search<'_> {
         users: &mut Users,
     ) -> Result<(), TooMany> {
         let reader = self.session.reader;
-        if self.session.places.origin_of(&frame.code.file) == Origin::Stdlib {
+        if self.is_stdlib(frame) {
             return Ok(());
         }
         let mut queues = modules.get(&frame.code.file).cloned().unwrap_or_default();
