@@ -1,5 +1,6 @@
 //! Puts together what memory and the operating system say, in the words of the snapshot.
 
+use crate::asyncio::task;
 use crate::asyncio::users::User;
 use crate::asyncio::walk::{self, On, Session, Wait, Walked};
 use crate::capture::Pass;
@@ -10,9 +11,9 @@ use crate::process::surroundings::Surroundings;
 use crate::process::threads::OsThread;
 use async_trace_core::frame::Origin;
 use async_trace_core::snapshot::{
-    Awaiter, Capture, Consistency, EventLoop, Extent, Hold, Holder, Id, Job, LoopState, Problem, ProblemCode,
-    Process, Reach, Resource, ResourceKind, SCHEMA, Snapshot, Source, Syscall, Target, Task, TaskState,
-    Thread, ThreadState, Trust, Verb, WaitsFor,
+    Awaiter, Capture, Consistency, EventLoop, Extent, Handling, Hold, Holder, Id, Job, LoopState, Problem,
+    ProblemCode, Process, Reach, Resource, ResourceKind, SCHEMA, Snapshot, Source, Syscall, Target, Task,
+    TaskState, Thread, ThreadState, Trust, Verb, WaitsFor,
 };
 use async_trace_core::text::Text;
 use nix::time::{ClockId, clock_gettime};
@@ -267,6 +268,13 @@ impl<'f> Assembly<'_, '_, 'f> {
         out
     }
 
+    /// Which exception a task is handling that was to end, by a cancellation or a timeout.
+    fn handling(&self, task: &walk::Task, wait: Option<&WaitsFor>, walked: &Walked) -> Option<Handling> {
+        let is_overdue = wait.and_then(|wait| wait.timeout_s).is_some_and(|left| left < 0.0);
+        let is_to_end = task.state == TaskState::Waiting && (task.cancelling > 0 || is_overdue);
+        if is_to_end { task::handling(self.session, task.addr, walked) } else { None }
+    }
+
     fn tasks(&mut self, walked: &mut Walked, threads: &[Thread]) -> Vec<Task> {
         let mut runners: FxHashMap<Id, u32> = FxHashMap::default();
         for thread in threads {
@@ -322,6 +330,7 @@ impl<'f> Assembly<'_, '_, 'f> {
                     taken_line: hold.taken_line,
                 });
             }
+            let handling = self.handling(found, waits_for.as_ref(), walked);
             out.push(Task {
                 id: found.addr.into(),
                 name: found.name.clone(),
@@ -335,7 +344,7 @@ impl<'f> Assembly<'_, '_, 'f> {
                 awaited_by: Vec::new(),
                 holds: found.holds.iter().map(hold).collect(),
                 contexts: found.contexts.clone(),
-                handling: None,
+                handling,
                 connection: found.connection.clone(),
                 created: found.created.clone(),
                 operations: found.operations.clone(),

@@ -5,7 +5,7 @@ use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
 use crate::finding::{Evidence, Finding, Role, Severity};
 use crate::graph::Node;
-use crate::snapshot::{Resource, ResourceKind, Target, TaskState, Verb};
+use crate::snapshot::{Holder, Resource, ResourceKind, Target, TaskState, Verb};
 
 pub(super) const CHECK: Check = Check {
     slug: "queue-stuck",
@@ -102,7 +102,12 @@ fn full(queue: &Resource) -> Option<&'static str> {
 fn unjoined(scene: &Scene<'_>, queue: &Resource) -> Option<&'static str> {
     let unfinished = queue.state.unfinished.filter(|n| *n > 0)?;
     if queue.state.size? > 0 {
-        return (queue.state.getters == Some(0) && in_hands(queue) == Some(0))
+        let joins = waiting(scene, queue, Verb::Join);
+        let is_other = |user: &Holder| {
+            !user.task.is_some_and(|id| scene.index.task(id).is_some_and(|t| joins.contains(&t)))
+        };
+        let has_others = queue.reach.as_ref().is_some_and(|reach| reach.users.iter().any(is_other));
+        return (queue.state.getters == Some(0) && in_hands(queue) == Some(0) && !has_others)
             .then_some("it has items, and nobody takes them");
     }
     // Empty, and items are not done: whoever took them has forgotten to say so, or is still at it.

@@ -22,7 +22,7 @@ mod names;
 mod places;
 pub(crate) mod reach;
 mod resource;
-mod task;
+pub(crate) mod task;
 pub(crate) mod users;
 mod verify;
 mod wait;

@@ -4,12 +4,15 @@ use super::chain::{Chain, End, Node};
 use super::walk::{Session, Task, Thread, Walked};
 use super::{connection, hold, hook, wait};
 use crate::cpython::frame::Frame as PyFrame;
+use crate::cpython::generator;
 use crate::cpython::object::{Kind, Read, Reader, Torn, word};
 use crate::memory::addr::Addr;
 use async_trace_core::frame::{Frame, FrameKind};
-use async_trace_core::snapshot::{Creation, CreationSource, ProblemCode, TaskState};
+use async_trace_core::snapshot::{Creation, CreationSource, Handling, ProblemCode, TaskState};
 use async_trace_core::text::Text;
 
+/// What a cancellation raises.
+const CANCELLED: &str = "CancelledError";
 /// `fut_state`.
 const PENDING: i32 = 0;
 
@@ -300,6 +303,28 @@ pub(crate) fn coroutine(reader: &Reader<'_>, task: Addr) -> Read<Addr> {
         Kind::Task => reader.ptr(task + reader.layout.task.coro),
         _ => reader.need(task, "_coro"),
     }
+}
+
+/// Which exception the coroutines of a waiting task are handling; none where not all of them could be read.
+pub(crate) fn handling(session: &Session<'_>, task: Addr, walked: &Walked) -> Option<Handling> {
+    let reader = session.reader;
+    let nodes = nodes(session, task, &mut Chain::default(), walked).ok()?;
+    let mut found = Some(Handling::Nothing);
+    for node in &nodes {
+        let Some(frame) = &node.frame else {
+            // Compiled code keeps its own account.
+            found = found.filter(|found| *found != Handling::Nothing);
+            continue;
+        };
+        if let Some(exception) = generator::handled(reader, frame).ok()? {
+            let name = Text::from(exception.short_name());
+            if &*name == CANCELLED {
+                return Some(Handling::Exception(name));
+            }
+            found = Some(Handling::Exception(name));
+        }
+    }
+    found
 }
 
 /// Reads a chain again, for those that need its frames after the pass over all tasks.

@@ -2,8 +2,9 @@
 
 use super::frame::Frame;
 use super::layout::{GeneratorFrame, GeneratorState};
-use super::object::{Read, Reader, Torn};
+use super::object::{Read, Reader, Torn, Type};
 use crate::memory::addr::Addr;
+use std::rc::Rc;
 
 /// What a generator of any sort is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,4 +119,19 @@ pub(crate) fn awaited(reader: &Reader<'_>, frame: &Frame) -> Read<Addr> {
 /// The qualified name that the generator itself keeps.
 pub(crate) fn qualname(reader: &Reader<'_>, generator: Addr) -> Read<async_trace_core::text::Text> {
     reader.text(reader.ptr(generator + reader.layout.generator.qualname)?)
+}
+
+/// The type of the exception that the suspended generator of a frame is handling, if any: whether it is in an `except`
+/// or `finally` block, or in `__aexit__` of one that was left so.
+pub(crate) fn handled(reader: &Reader<'_>, frame: &Frame) -> Read<Option<Rc<Type>>> {
+    let generator = match reader.layout.generator.frame {
+        GeneratorFrame::Pointer(_) => frame.generator(reader),
+        GeneratorFrame::Embedded(offset) => Some(Addr(frame.addr.0.wrapping_sub(offset))),
+    };
+    let Some(generator) = generator else { return Ok(None) };
+    let exception = reader.ptr(generator + reader.layout.generator.handled)?;
+    match reader.not_none(exception.non_null())? {
+        Some(exception) => reader.type_of(exception).map(Some),
+        None => Ok(None),
+    }
 }

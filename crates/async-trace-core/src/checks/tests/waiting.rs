@@ -143,6 +143,14 @@ fn whoever_can_get_at_a_full_queue_may_take_from_it() {
     assert_eq!(with(consumer), "healthy");
     // There are others, but not at this queue.
     assert!(with("").contains("queue-stuck (error, suspected)"));
+    let joined = |others: &str| {
+        after_two_seconds(&format!(
+            "queue jobs 5/0 unfinished 5 frames-reached\n  user task main main app.py:9\n{others}\n\
+             task main\n  main app.py:9\n  waits join jobs\ntask beat\n  beat app.py:30\n  waits sleep timer 100\n"
+        ))
+    };
+    assert_eq!(joined(consumer), "healthy");
+    assert!(joined("").contains("queue-stuck (error, suspected)"));
 }
 
 #[test]

@@ -343,6 +343,8 @@ pub(crate) enum StackTop {
 #[derive(Clone, Debug)]
 pub(crate) struct Generator {
     pub qualname: u64,
+    /// `exc_value` of `gi_exc_state`: the exception that it was handling when it was suspended.
+    pub handled: u64,
     pub frame: GeneratorFrame,
     pub state: GeneratorState,
     /// The awaited object is this many slots below the top of the stack.

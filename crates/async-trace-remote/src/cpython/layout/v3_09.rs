@@ -80,6 +80,7 @@ pub(super) const LAYOUT: Layout = Layout {
     },
     generator: Generator {
         qualname: 56,
+        handled: 72,
         frame: GeneratorFrame::Pointer(16),
         state: GeneratorState::Running { running: 24, yield_from: 72 },
         awaited_slot: 1,

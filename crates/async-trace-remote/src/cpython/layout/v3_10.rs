@@ -80,6 +80,7 @@ pub(super) const LAYOUT: Layout = Layout {
     },
     generator: Generator {
         qualname: 48,
+        handled: 64,
         frame: GeneratorFrame::Pointer(16),
         state: GeneratorState::FrameState { yield_from: 72 },
         awaited_slot: 1,

@@ -80,6 +80,7 @@ pub(super) const LAYOUT: Layout = Layout {
     },
     generator: Generator {
         qualname: 40,
+        handled: 48,
         frame: GeneratorFrame::Embedded(80),
         state: GeneratorState::Resume { state: 75, resume: [151, 150] },
         awaited_slot: 1,

@@ -80,6 +80,7 @@ pub(super) const LAYOUT: Layout = Layout {
     },
     generator: Generator {
         qualname: 32,
+        handled: 40,
         frame: GeneratorFrame::Embedded(72),
         state: GeneratorState::Byte {
             state: 67,
