@@ -501,7 +501,7 @@ pub struct Failure {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Extent {
-    /// The frames of tasks and threads, and what lies directly behind their variables.
+    /// The frames of tasks and threads, and what lies a few steps behind their variables.
     Frames,
     /// The heap, with gaps: a budget ran out, or objects could not be followed.
     Partial,

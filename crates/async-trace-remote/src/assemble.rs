@@ -480,13 +480,8 @@ impl<'f> Assembly<'_, '_, 'f> {
 /// Who can get at what is awaited, where that is only tasks that wait.
 fn reach(object: Addr, walked: &Walked) -> Option<Reach> {
     let reached = walked.reached.get(&object)?;
-    let users = reached.users.iter().filter_map(|addr| walked.task(*addr)).map(|task| Holder {
-        task: Some(task.addr.into()),
-        thread: None,
-        at: task.chain.iter().rfind(|frame| frame.origin == Origin::Own).cloned(),
-        taken_line: None,
-        trust: Trust::Inferred,
-    });
+    let users = reached.users.iter().filter_map(|addr| walked.task(*addr));
+    let users = users.map(|task| user(Some(task), None));
     Some(Reach {
         extent: Extent::Whole,
         users: users.collect(),
@@ -499,22 +494,17 @@ fn reach(object: Addr, walked: &Walked) -> Option<Reach> {
 fn users(queue: Addr, walked: &Walked) -> Option<Reach> {
     let mut found: Vec<User> = walked.users.get(&queue)?.iter().copied().collect();
     found.sort_unstable();
-    let holder = |user| {
-        let (task, thread) = match user {
-            User::Task(addr) => (walked.task(addr), None),
-            User::Thread(tid) => (None, Some(tid)),
-        };
-        let at = task.and_then(|task| task.chain.iter().rfind(|frame| frame.origin == Origin::Own).cloned());
-        Holder {
-            task: task.map(|task| task.addr.into()),
-            thread,
-            at,
-            taken_line: None,
-            trust: Trust::Inferred,
-        }
-    };
-    let users = found.into_iter().map(holder).collect();
-    Some(Reach { extent: Extent::Frames, users, others: Vec::new(), failed: Vec::new() })
+    let users = found.into_iter().map(|found| match found {
+        User::Task(addr) => user(walked.task(addr), None),
+        User::Thread(tid) => user(None, Some(tid)),
+    });
+    Some(Reach { extent: Extent::Frames, users: users.collect(), others: Vec::new(), failed: Vec::new() })
+}
+
+/// Somebody who can get at something, at the line of the program's own code.
+fn user(task: Option<&walk::Task>, thread: Option<u32>) -> Holder {
+    let at = task.and_then(|task| task.chain.iter().rfind(|frame| frame.origin == Origin::Own).cloned());
+    Holder { task: task.map(|task| task.addr.into()), thread, at, taken_line: None, trust: Trust::Inferred }
 }
 
 fn hold(found: &walk::Hold) -> Hold {

@@ -115,6 +115,9 @@ impl Sources<'_> {
     }
 
     fn find_turns(&mut self, snapshot: &mut Snapshot, keepers: &[Keeper]) {
+        if snapshot.coroutines.is_empty() {
+            return;
+        }
         let kinds = snapshot.coroutines.iter().map(|c| (c.defined.function.clone(), c.defined.file.clone()));
         let at_work = AtWork::of(snapshot, kinds.collect());
         for (coroutine, keeper) in snapshot.coroutines.iter_mut().zip(keepers) {

@@ -174,6 +174,11 @@ impl<'a> Scene<'a> {
         self.history.interval_s >= 0.9 * self.config.still_s || self.now.capture.source == Source::Core
     }
 
+    /// Whether a wait ends by itself, and soon: its timer or timeout, if there is one, fires in so many seconds.
+    fn ends_soon(&self, left_s: Option<f64>) -> bool {
+        left_s.is_some_and(|left| (0.0..=self.config.patience_s).contains(&left))
+    }
+
     /// Whether a task is at the same wait in all snapshots.
     fn is_still(&self, task: u32) -> bool {
         self.history.is_unchanged(task)

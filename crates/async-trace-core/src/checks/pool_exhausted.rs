@@ -57,7 +57,7 @@ fn exhausted(
     };
     let stays = |task: u32| {
         let timeout_s = scene.task(task).waits_for.as_ref().and_then(|w| w.timeout_s);
-        scene.is_still(task) && timeout_s.is_none_or(|left| left > scene.config.patience_s || left < 0.0)
+        scene.is_still(task) && !scene.ends_soon(timeout_s)
     };
     let standing: Vec<u32> =
         waiters.iter().copied().filter(|t| stays(*t) && !findings.explains(*t)).collect();

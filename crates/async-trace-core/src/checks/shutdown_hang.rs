@@ -76,8 +76,7 @@ fn ends_soon(scene: &Scene<'_>, place: u32) -> bool {
     let mut around = vec![place];
     let mut next = 0;
     while let Some(task) = around.get(next).map(|place| scene.task(*place)) {
-        let timeout_s = task.waits_for.as_ref().and_then(|w| w.timeout_s);
-        if timeout_s.is_some_and(|left| (0.0..=scene.config.patience_s).contains(&left)) {
+        if scene.ends_soon(task.waits_for.as_ref().and_then(|w| w.timeout_s)) {
             return true;
         }
         let above = task.awaited_by.iter().filter_map(|above| scene.index.task(above.task));

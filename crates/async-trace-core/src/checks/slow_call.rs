@@ -164,7 +164,7 @@ fn api(chain: &[Frame]) -> impl Iterator<Item = &Frame> {
 /// Whether the wait is a request in flight, by its nature or by the names of the functions called.
 fn is_call(scene: &Scene<'_>, task: &Task) -> bool {
     let Some(waits) = &task.waits_for else { return false };
-    if waits.timeout_s.is_some_and(|left| (0.0..=scene.config.patience_s).contains(&left)) {
+    if scene.ends_soon(waits.timeout_s) {
         return false;
     }
     let speaker = scene.index.task(task.id).map_or(task, |place| scene.task(scene.spokesman(place)));

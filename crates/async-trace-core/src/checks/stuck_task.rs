@@ -45,8 +45,7 @@ fn acquires(scene: &Scene<'_>, place: u32, lock: &Resource) -> bool {
     let task = scene.task(place);
     task.state == TaskState::Waiting
         && task.waits_for.as_ref().is_some_and(|w| {
-            let ends_soon = w.timeout_s.is_some_and(|left| (0.0..=scene.config.patience_s).contains(&left));
-            !ends_soon && matches!(w.target, Target::Resource { id } if id == lock.id)
+            !scene.ends_soon(w.timeout_s) && matches!(w.target, Target::Resource { id } if id == lock.id)
         })
 }
 
@@ -74,7 +73,7 @@ pub(super) fn root(scene: &Scene<'_>, holder: &Holder) -> Option<(String, Option
             Target::Timer { left_s } => left_s,
             _ => w.timeout_s,
         });
-        if ends_s.is_some_and(|left| (0.0..=scene.config.patience_s).contains(&left)) {
+        if scene.ends_soon(ends_s) {
             return None;
         }
         words = scene.doing(task);

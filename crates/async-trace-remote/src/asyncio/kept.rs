@@ -217,15 +217,11 @@ impl<'a> Roots<'a> {
                 }
             }
         }
-        for interpreter in &walked.interpreters {
-            for (name, module) in reader.dict(interpreter.modules).unwrap_or_default() {
-                if let (Ok(name), Ok(Some(globals))) = (reader.text(name), own_globals(session, module)) {
-                    let of: Text = format!("module {name}").into();
-                    for (name, value) in reader.dict(globals).unwrap_or_default() {
-                        if let Ok(name) = reader.text(name) {
-                            roots.add(Variable::lasting(name, of.clone()), value, Turn::Unknown);
-                        }
-                    }
+        for module in own_modules(session, walked) {
+            let of: Text = format!("module {}", module.name).into();
+            for (name, value) in reader.dict(module.globals).unwrap_or_default() {
+                if let Ok(name) = reader.text(name) {
+                    roots.add(Variable::lasting(name, of.clone()), value, Turn::Unknown);
                 }
             }
         }
@@ -310,12 +306,27 @@ impl AtWork {
     }
 }
 
-/// The variables of a module that is the program's own.
-pub(super) fn own_globals(session: &Session<'_>, module: Addr) -> Read<Option<Addr>> {
+/// A module that is the program's own.
+pub(super) struct OwnModule {
+    pub name: Text,
+    pub file: Text,
+    /// The dict of its variables.
+    pub globals: Addr,
+}
+
+/// The modules of the program itself.
+pub(super) fn own_modules(session: &Session<'_>, walked: &Walked) -> Vec<OwnModule> {
     let reader = session.reader;
-    let Some(globals) = reader.globals_of(module)? else { return Ok(None) };
-    let file = reader.module_file(globals)?;
-    Ok(file.is_some_and(|file| session.places.origin_of(&file) == Origin::Own).then_some(globals))
+    let own = |name: Addr, module: Addr| -> Read<Option<OwnModule>> {
+        let Some(globals) = reader.globals_of(module)? else { return Ok(None) };
+        let Some(file) = reader.module_file(globals)? else { return Ok(None) };
+        if session.places.origin_of(&file) != Origin::Own {
+            return Ok(None);
+        }
+        Ok(Some(OwnModule { name: reader.text(name)?, file, globals }))
+    };
+    let modules = walked.interpreters.iter().map(|interpreter| reader.dict(interpreter.modules));
+    modules.flat_map(Result::unwrap_or_default).filter_map(|(name, module)| own(name, module).ok()?).collect()
 }
 
 /// Whether an object can lead to others that are the program's.

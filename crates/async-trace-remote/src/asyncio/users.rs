@@ -3,7 +3,7 @@
 //! That is looked for only where somebody waits for room in a queue, or for its items to be done. Whoever hides a queue
 //! better than a few steps behind a variable is not found: who is missing here may be there all the same.
 
-use super::kept::own_globals;
+use super::kept::own_modules;
 use super::walk::{On, Session, Task, Wait, Walked};
 use super::{chain, task};
 use crate::cpython::frame::Frame as PyFrame;
@@ -111,17 +111,11 @@ impl Search<'_> {
 
     /// The files of the program's modules by the queues that their variables lead to.
     fn modules(&mut self) -> Result<FxHashMap<Text, Vec<Addr>>, TooMany> {
-        let (session, walked) = (self.session, self.walked);
-        let reader = session.reader;
         let mut found: FxHashMap<Text, Vec<Addr>> = FxHashMap::default();
-        for interpreter in &walked.interpreters {
-            for (_, module) in reader.dict(interpreter.modules).unwrap_or_default() {
-                let Ok(Some(globals)) = own_globals(session, module) else { continue };
-                let Ok(Some(file)) = reader.module_file(globals) else { continue };
-                let queues = found.entry(file).or_default();
-                for (_, value) in reader.dict(globals).unwrap_or_default() {
-                    queues.extend(self.behind(value)?);
-                }
+        for module in own_modules(self.session, self.walked) {
+            let queues = found.entry(module.file).or_default();
+            for (_, value) in self.session.reader.dict(module.globals).unwrap_or_default() {
+                queues.extend(self.behind(value)?);
             }
         }
         Ok(found)
