@@ -4,6 +4,7 @@ use super::words::{self, amount};
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
 use crate::finding::{Evidence, Role, Severity, TaskRef};
+use crate::frame::{Frame, Origin};
 use crate::snapshot::{Resource, ResourceKind, Target, Thread};
 use rustc_hash::FxHashMap;
 
@@ -53,7 +54,7 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
     }
     let mut lines: Vec<(String, &Thread, u32)> = Vec::new();
     for worker in &workers {
-        let place = words::place(own_frame(&worker.stack));
+        let place = words::place(at(scene, worker));
         match lines.iter_mut().find(|(known, ..)| *known == place) {
             Some((.., count)) => *count += 1,
             None => lines.push((place, worker, 1)),
@@ -61,6 +62,8 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
     }
     lines.sort_by_key(|(.., count)| std::cmp::Reverse(*count));
     let is_default = scene.now.loops.iter().any(|l| l.executor == Some(executor.id));
+    // Libraries have threads of their own, each with a queue.
+    let is_executor = executor.type_name.ends_with("Executor");
     let what = if is_default { "the loop's default executor" } else { "its executor" };
     // The job that is not like those that fill the threads is the one that suffers.
     let busy_tasks: Vec<&str> = workers
@@ -73,14 +76,19 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
         |task: &&u32| own_frame(&speaks(**task).chain).is_some_and(|f| !busy_tasks.contains(&&*f.function));
     let queued_task = *queued.iter().find(is_other).unwrap_or(&queued[0]);
     let victim = scene.spokesman(queued_task);
+    let busy = match workers[..] {
+        [only] if !is_executor => format!("that thread {} has not begun: it has", only.name),
+        [_] => format!("that is queued in {what}: its only thread has"),
+        _ => format!("that is queued in {what}: all {} have", amount(workers.len(), "thread")),
+    };
     let summary = format!(
-        "{} waits in {} for a job that is queued in {what}: all {} have been busy{} in {}, with {} behind them",
+        "{} waits in {} for a job {busy} been busy{} in {}, with {} behind {}",
         words::task(scene.task(victim)),
         words::place(own_frame(&scene.task(victim).chain)),
-        amount(workers.len(), "thread"),
         scene.for_interval(),
         lines[0].0,
         amount(jobs, "job"),
+        if workers.len() == 1 { "it" } else { "them" },
     );
     let mut pool = Evidence::new(
         Role::Resource,
@@ -91,7 +99,7 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
         finding(CHECK.slug, Severity::Error, summary).evidence([scene.waits_evidence(victim), pool]);
     for (_, worker, count) in lines.iter().take(6) {
         let mut line =
-            Evidence::new(Role::Works, "keeps a thread of the executor busy").at(own_frame(&worker.stack));
+            Evidence::new(Role::Works, "keeps a thread of the executor busy").at(at(scene, worker));
         line.thread = Some(words::thread_ref(worker));
         line.task = worker.job.as_ref().and_then(|j| scene.index.get_task(j.task?)).map(TaskRef::of);
         line.count = (*count > 1).then_some(*count);
@@ -104,10 +112,25 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
     // Those whose jobs keep the threads busy wait for themselves.
     let busy: FxHashMap<_, _> = workers.iter().filter_map(|w| Some((w.job.as_ref()?.task?, ()))).collect();
     let busy = busy.keys().filter_map(|id| scene.index.task(*id));
-    findings.add(
+    let found = if is_executor {
         found
             .advice("give slow jobs an executor of their own: `loop.run_in_executor(slow_jobs, …)`")
-            .advice("or raise `max_workers`; getaddrinfo() and to_thread() share the default executor"),
-        queued.into_iter().chain(standing).chain([victim]).chain(busy),
-    );
+            .advice("or raise `max_workers`; getaddrinfo() and to_thread() share the default executor")
+    } else {
+        found
+            .advice("give what is slow a connection of its own: this one does one thing after the other")
+            .advice("or bound what is slow: a timeout, a smaller query")
+    };
+    findings.add(found, queued.into_iter().chain(standing).chain([victim]).chain(busy));
+}
+
+/// Where a thread is in the program's own code; where it is in none, the line of the task that it works for.
+fn at<'a>(scene: &Scene<'a>, worker: &'a Thread) -> Option<&'a Frame> {
+    let is_own = |frame: &&Frame| frame.origin == Origin::Own;
+    let of_task = || {
+        let task = scene.index.get_task(worker.job.as_ref()?.task?)?;
+        let speaker = scene.task(scene.spokesman(scene.index.task(task.id)?));
+        own_frame(&speaker.chain)
+    };
+    worker.stack.iter().rfind(is_own).or_else(of_task).or_else(|| own_frame(&worker.stack))
 }

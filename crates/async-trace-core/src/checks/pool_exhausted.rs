@@ -4,7 +4,8 @@ use super::words::{self, amount};
 use super::{Check, Findings, Scene, finding, stuck_task};
 use crate::diff::own_frame;
 use crate::finding::{Evidence, Finding, Role, Severity};
-use crate::snapshot::{Holder, Resource, ResourceKind, TaskState, Trust};
+use crate::frame::{Frame, Origin};
+use crate::snapshot::{Holder, Resource, ResourceKind, Target, Task, TaskState, Trust};
 use rustc_hash::FxHashMap;
 
 pub(super) const CHECK: Check = Check {
@@ -55,12 +56,8 @@ fn exhausted(
         ResourceKind::Queue | ResourceKind::Condition => !holders.is_empty(),
         _ => return None,
     };
-    let stays = |task: u32| {
-        let timeout_s = scene.task(task).waits_for.as_ref().and_then(|w| w.timeout_s);
-        scene.is_still(task) && !scene.ends_soon(timeout_s)
-    };
     let standing: Vec<u32> =
-        waiters.iter().copied().filter(|t| stays(*t) && !findings.explains(*t)).collect();
+        waiters.iter().copied().filter(|t| scene.is_still(*t) && !findings.explains(*t)).collect();
     let &first = standing.first()?;
     let slots = crate::graph::slots(pool).filter(|_| pool.kind != ResourceKind::Queue);
     if !full || !nothing_moves(scene, pool, slots, holders, waiters) {
@@ -93,7 +90,16 @@ fn exhausted(
     let mut lines = vec![scene.waits_evidence(first), fill(pool, waiters.len(), name)];
     lines[0].count = (standing.len() > 1).then_some(standing.len() as u32);
     lines.extend(holder_lines(scene, pool, holders, name));
-    let mut found = finding(CHECK.slug, Severity::Error, summary).evidence(lines);
+    // Whoever gives up soon goes on, though without what it came for.
+    let timeouts = || standing.iter().filter_map(|t| scene.task(*t).waits_for.as_ref()?.timeout_s);
+    let all_end = timeouts().filter(|left| scene.ends_soon(Some(*left))).count() == standing.len();
+    if let Some(left_s) = timeouts().min_by(f64::total_cmp).filter(|left_s| *left_s >= 0.0) {
+        let who = if standing.len() == 1 { "it" } else { "the first of them" };
+        let text = format!("{who} gives up in {}", words::seconds(left_s));
+        lines.push(Evidence::new(Role::Timeout, text));
+    }
+    let severity = if all_end { Severity::Warning } else { Severity::Error };
+    let mut found = finding(CHECK.slug, severity, summary).evidence(lines);
     found.consequences = scene.consequences(&scene.behind(&standing));
     if alive.iter().any(|h| h.trust == Trust::Guessed) {
         found = found.doubt("not every holder could be read from memory; some are inferred from code");
@@ -148,16 +154,26 @@ fn is_standing(scene: &Scene<'_>, holder: &Holder) -> bool {
 }
 
 fn holder_words(scene: &Scene<'_>, holder: &Holder, n: usize) -> String {
-    let place = words::place(holder.at.as_ref());
     let Some(task) = holder.task.and_then(|id| scene.index.get_task(id)) else {
-        return format!("held in {place}");
+        return format!("held in {}", words::place(holder.at.as_ref()));
     };
+    let place = words::place(place(scene, holder, task));
     let orphan = scene.is_orphan(task);
     if n > 1 {
         return format!("held by {n} tasks, such as {} in {place}", words::task(task));
     }
     let nobody = if orphan { ", which nobody awaits" } else { "" };
     format!("held by {} in {place}{nobody}", words::task(task))
+}
+
+/// Where a slot is held: where all is a library's, what counts is what the thread does for whom it is held.
+fn place<'a>(scene: &Scene<'a>, holder: &'a Holder, task: &'a Task) -> Option<&'a Frame> {
+    let is_own = |frame: &&Frame| frame.origin == Origin::Own;
+    let in_thread = || match task.waits_for.as_ref()?.target {
+        Target::Job { thread: Some(tid), .. } => scene.index.get_thread(tid)?.stack.iter().rfind(is_own),
+        _ => None,
+    };
+    holder.at.as_ref().filter(is_own).or_else(in_thread).or(holder.at.as_ref())
 }
 
 fn fill(pool: &Resource, waiters: usize, name: Option<&str>) -> Evidence {

@@ -2,15 +2,20 @@
 
 use super::resource::Resource;
 use super::walk::{Session, Walked};
+use crate::cpython::frame::Frame;
 use crate::cpython::object::{Kind, Read, Reader};
 use crate::memory::addr::Addr;
 use crate::memory::pages::Footprint;
 use async_trace_core::snapshot::{ProblemCode, ResourceKind, ResourceState};
 use async_trace_core::text::Text;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// How many queued jobs of one executor are looked at.
 const MAX_QUEUED: u64 = 1 << 16;
+
+/// How many frames of a thread are looked at, from the innermost, and how many parts an item in a queue may have.
+const MAX_FRAMES: usize = 64;
+const MAX_PARTS: u64 = 16;
 
 /// A job that was given to an executor.
 #[derive(Clone, Debug)]
@@ -82,6 +87,169 @@ pub(crate) fn read_all(session: &Session<'_>, walked: &mut Walked) {
             walked.problems.note(ProblemCode::ResourceUnreadable, torn, None);
         }
     }
+}
+
+/// Finds the threads that libraries have for their own jobs: one that has a future which is `asked` for in a variable is
+/// at it, and those in a queue that it takes from stand in line. aiosqlite has one such thread for each connection,
+/// anyio one for each job.
+pub(crate) fn find_workers(session: &Session<'_>, asked: &FxHashSet<Addr>, walked: &mut Walked) {
+    let mut queues: FxHashMap<Addr, Queue> = FxHashMap::default();
+    for index in 0..walked.threads.len() {
+        let thread = &walked.threads[index];
+        if thread.running_loop.is_some() || walked.executors.by_thread.contains_key(&index) {
+            continue;
+        }
+        let stack = thread.stack.iter().take(MAX_FRAMES);
+        let Some(found) = stack.filter_map(|frame| work(session.reader, frame, asked).ok()?).next() else {
+            continue;
+        };
+        if let Some(queue) = found.queue {
+            let known = queues.entry(queue).or_default();
+            known.threads += 1;
+            known.busy += u32::from(found.future.is_some());
+        }
+        if let Some(future) = found.future {
+            let job =
+                Job { function: found.function, executor: found.queue, thread: Some(index), queued: None };
+            walked.executors.by_thread.insert(index, future);
+            walked.executors.jobs.insert(future, job);
+        }
+    }
+    for (queue, found) in queues {
+        if let Err(torn) = found.read(session.reader, queue, asked, walked) {
+            walked.problems.note(ProblemCode::ResourceUnreadable, torn, None);
+        }
+    }
+}
+
+/// The queue of a library's own threads.
+#[derive(Default)]
+struct Queue {
+    threads: u32,
+    busy: u32,
+}
+
+impl Queue {
+    /// Notes the jobs that stand in line.
+    fn read(
+        &self,
+        reader: &Reader<'_>,
+        queue: Addr,
+        asked: &FxHashSet<Addr>,
+        walked: &mut Walked,
+    ) -> Read<()> {
+        let mut place = 0;
+        for item in simple_queue(reader, queue)? {
+            let parts = parts(reader, item)?;
+            if let Some(future) = parts.iter().find(|part| asked.contains(part)) {
+                let job = Job {
+                    function: function_among(reader, &parts),
+                    executor: Some(queue),
+                    thread: None,
+                    queued: Some(place),
+                };
+                walked.executors.jobs.insert(*future, job);
+            }
+            place += 1;
+        }
+        let of = reader.type_of(queue)?;
+        walked.resources.put(Resource {
+            addr: queue,
+            of: of.addr,
+            kind: ResourceKind::Executor,
+            type_name: reader.full_type_name(&of),
+            state: ResourceState {
+                busy: Some(self.busy),
+                capacity: Some(i64::from(self.threads)),
+                size: Some(i64::from(self.threads)),
+                unfinished: Some(i64::from(place)),
+                ..ResourceState::default()
+            },
+            waiters: Vec::new(),
+            owner: None,
+            within: None,
+            footprint: Footprint::default(),
+        });
+        Ok(())
+    }
+}
+
+/// What a frame of a worker thread is at.
+struct Work {
+    future: Option<Addr>,
+    function: Option<Text>,
+    queue: Option<Addr>,
+}
+
+/// What a frame is at, if it has a future that is asked for, or a queue with such.
+fn work(reader: &Reader<'_>, frame: &Frame, asked: &FxHashSet<Addr>) -> Read<Option<Work>> {
+    let (mut objects, mut queues) = (Vec::new(), Vec::new());
+    for (name, value) in frame.locals(reader)? {
+        match reader.kind_of(value)? {
+            Kind::Tuple => objects.extend(parts(reader, value)?),
+            Kind::Other if &*name == "self" => {
+                let attributes = reader.attrs(value)?;
+                queues.extend(attributes.into_iter().map(|(_, value)| value));
+            }
+            _ => {}
+        }
+        objects.push(value);
+        queues.push(value);
+    }
+    let future = objects.iter().copied().find(|object| asked.contains(object));
+    let mut queue = None;
+    for object in queues {
+        let is_queue = is_queue(reader, object)?;
+        let has_asked = || -> Read<bool> {
+            for item in simple_queue(reader, object)? {
+                if parts(reader, item)?.iter().any(|part| asked.contains(part)) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        if is_queue && has_asked()? {
+            queue = Some(object);
+            break;
+        }
+    }
+    if future.is_none() && queue.is_none() {
+        return Ok(None);
+    }
+    let function = future.and_then(|_| function_among(reader, &objects));
+    Ok(Some(Work { future, function, queue }))
+}
+
+/// Whether an object is a queue for threads.
+fn is_queue(reader: &Reader<'_>, object: Addr) -> Read<bool> {
+    if reader.kind_of(object)? != Kind::Other {
+        return Ok(false);
+    }
+    let of = reader.type_of(object)?;
+    Ok(matches!(&*reader.full_type_name(&of), "_queue.SimpleQueue" | "queue.Queue" | "queue.LifoQueue"))
+}
+
+/// The parts of a queue's item: of a tuple, or the item alone.
+fn parts(reader: &Reader<'_>, item: Addr) -> Read<Vec<Addr>> {
+    match reader.kind_of(item)? {
+        Kind::Tuple if reader.size(item)? <= MAX_PARTS => reader.tuple(item),
+        _ => Ok(vec![item]),
+    }
+}
+
+/// The name of the first function among some objects.
+fn function_among(reader: &Reader<'_>, objects: &[Addr]) -> Option<Text> {
+    objects.iter().find_map(|object| {
+        let mut object = *object;
+        for _ in 0..4 {
+            match reader.kind_of(object).ok()? {
+                Kind::Partial => object = reader.partial(object).ok()?.0,
+                Kind::Function | Kind::Method | Kind::Builtin => return callable_name(reader, object).ok(),
+                _ => return None,
+            }
+        }
+        None
+    })
 }
 
 /// The future and the function of a `_WorkItem`.

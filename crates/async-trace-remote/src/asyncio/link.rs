@@ -2,14 +2,13 @@
 //! pool with those who have its connections; a contended lock with whoever may hold it.
 
 use super::chain::Chain;
-use super::task;
-use super::walk::{Hold, On, Session, Walked};
-use crate::cpython::generator;
+use super::walk::{Hold, On, Session, Wait, Walked};
+use super::{slots, task};
 use crate::cpython::object::{Kind, Read, Reader};
 use crate::memory::addr::Addr;
 use async_trace_core::frame::Origin;
 use async_trace_core::snapshot::{ResourceKind, TaskState, Trust, Verb};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 /// How many contended things without a holder are looked for in the variables of all tasks.
 const MAX_GUESSED: usize = 256;
@@ -46,6 +45,9 @@ pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
         {
             let task = &mut walked.tasks[index];
             if let Some(wait) = &mut task.wait {
+                if let (On::Resource(event), Some(_)) = (&wait.on, wait.within.take()) {
+                    walked.resources.set_within(*event, None);
+                }
                 match on {
                     (on, Some(verb), trust) => {
                         wait.on = on;
@@ -60,6 +62,7 @@ pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
             }
         }
     }
+    workers(session, walked);
     for thread in &mut walked.threads {
         if let Some(wait) = &mut thread.waits_for
             && let On::Job(future) = wait.on
@@ -68,8 +71,35 @@ pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
             wait.on = On::Tasks { pending: vec![*task], done: 0, any: None };
         }
     }
-    pools(session, walked);
+    slots::read(session, walked);
     guesses(session, walked);
+}
+
+/// Links the futures of which nothing else is known with the threads that are to complete them.
+fn workers(session: &Session<'_>, walked: &mut Walked) {
+    let asked = |wait: &Wait| match wait.on {
+        On::Future(future) => Some(future),
+        On::Job(source) if !walked.executors.jobs.contains_key(&source) => Some(source),
+        _ => None,
+    };
+    let asked: FxHashSet<Addr> =
+        walked.tasks.iter().filter_map(|task| task.wait.as_ref().and_then(asked)).collect();
+    if asked.is_empty() {
+        return;
+    }
+    super::executor::find_workers(session, &asked, walked);
+    if walked.scouting {
+        return;
+    }
+    for wait in walked.tasks.iter_mut().filter_map(|task| task.wait.as_mut()) {
+        if let On::Future(future) = wait.on
+            && walked.executors.jobs.contains_key(&future)
+        {
+            wait.on = On::Job(future);
+            wait.verb = Verb::Call;
+            wait.trust = wait.trust.max(Trust::Inferred);
+        }
+    }
 }
 
 /// Something better than a bare future to say of a wait.
@@ -82,17 +112,17 @@ fn better(session: &Session<'_>, index: usize, walked: &Walked) -> Option<(On, O
                 let on = On::Tasks { pending: vec![*inner], done: 0, any: None };
                 return Some((on, Some(Verb::Shield), Trust::Read));
             }
-            for callback in task::callbacks(reader, future).unwrap_or_default() {
-                if let Ok(Some(source)) = chained_source(reader, callback) {
-                    return Some((On::Job(source), Some(Verb::Call), Trust::Read));
-                }
+            // A `shield` around a future passes on what is done to the one inside.
+            let inside = || shielded(reader, future).ok().flatten();
+            if let Some(source) = job(reader, future).or_else(|| job(reader, inside()?)) {
+                return Some((On::Job(source), Some(Verb::Call), Trust::Read));
             }
             let direct = walked.files.by_object.contains_key(&future);
             let fd = walked.files.find(reader, future)?;
             Some((On::File(fd), None, if direct { Trust::Read } else { Trust::Inferred }))
         }
-        // A library's stream that waits on an event of its own.
-        On::Resource(event) if wait.within.is_none() => {
+        // A library's stream that waits on an event of its own, for a connection that a pool has handed out.
+        On::Resource(event) => {
             let resource = walked.resources.get(event)?;
             if resource.kind != ResourceKind::Event {
                 return None;
@@ -104,6 +134,24 @@ fn better(session: &Session<'_>, index: usize, walked: &Walked) -> Option<(On, O
     }
 }
 
+/// The thread's future that completes a future of asyncio.
+fn job(reader: &Reader<'_>, future: Addr) -> Option<Addr> {
+    let callbacks = task::callbacks(reader, future).unwrap_or_default();
+    callbacks.into_iter().find_map(|callback| chained_source(reader, callback).ok()?)
+}
+
+/// The future inside of a `shield`, by what the outer one calls when it is done first.
+fn shielded(reader: &Reader<'_>, future: Addr) -> Read<Option<Addr>> {
+    for callback in task::callbacks(reader, future)? {
+        if reader.kind_of(callback)? == Kind::Function
+            && &*reader.function_qualname(callback)? == "shield.<locals>._outer_done_callback"
+        {
+            return super::closure::variable(reader, callback, "inner");
+        }
+    }
+    Ok(None)
+}
+
 /// The thread's future behind an asyncio future that `wrap_future` made.
 fn chained_source(reader: &Reader<'_>, callback: Addr) -> Read<Option<Addr>> {
     if reader.kind_of(callback)? != Kind::Function
@@ -112,68 +160,6 @@ fn chained_source(reader: &Reader<'_>, callback: Addr) -> Read<Option<Addr>> {
         return Ok(None);
     }
     super::closure::variable(reader, callback, "source")
-}
-
-/// Who has the connections of a pool that is waited on: the tasks inside of a block whose manager
-/// refers to that pool.
-fn pools(session: &Session<'_>, walked: &mut Walked) {
-    let reader = session.reader;
-    let mut wanted: FxHashSet<Addr> = walked.tasks.iter().filter_map(|t| t.wait.as_ref()?.within).collect();
-    for task in &walked.tasks {
-        if let Some(On::Resource(object)) = task.wait.as_ref().map(|wait| &wait.on)
-            && walked
-                .resources
-                .get(*object)
-                .is_some_and(|r| matches!(r.kind, ResourceKind::Pool | ResourceKind::Manager))
-        {
-            wanted.insert(*object);
-        }
-    }
-    if wanted.is_empty() {
-        return;
-    }
-    let mut known: FxHashMap<Addr, Option<Addr>> = FxHashMap::default();
-    for task in &mut walked.tasks {
-        for context in &task.contexts {
-            let manager = Addr(context.id.0);
-            let pool =
-                *known.entry(manager).or_insert_with(|| refers_to(reader, manager, &wanted).ok().flatten());
-            if let Some(pool) = pool
-                && !walked.scouting
-            {
-                task.holds.push(Hold {
-                    resource: pool,
-                    frame: context.frame,
-                    trust: Trust::Inferred,
-                    name: None,
-                    taken_line: None,
-                });
-            }
-        }
-    }
-}
-
-/// Which of the wanted objects a context manager refers to.
-fn refers_to(reader: &Reader<'_>, manager: Addr, wanted: &FxHashSet<Addr>) -> Read<Option<Addr>> {
-    // The pool itself, entered to open and close it, is not a connection of it.
-    if wanted.contains(&manager) {
-        return Ok(None);
-    }
-    for (name, value) in reader.attrs(manager)? {
-        if wanted.contains(&value) {
-            return Ok(Some(value));
-        }
-        if &*name == "gen"
-            && let (_, Some(frame)) = generator::state(reader, value)?
-        {
-            for (_, local) in frame.locals(reader)? {
-                if wanted.contains(&local) {
-                    return Ok(Some(local));
-                }
-            }
-        }
-    }
-    Ok(None)
 }
 
 /// A lock that was taken with a bare `acquire()` leaves no trace on any stack. Whoever refers to it

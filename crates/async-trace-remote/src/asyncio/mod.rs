@@ -22,6 +22,7 @@ mod names;
 mod places;
 pub(crate) mod reach;
 mod resource;
+mod slots;
 pub(crate) mod task;
 pub(crate) mod users;
 mod verify;

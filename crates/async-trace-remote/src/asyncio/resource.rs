@@ -49,9 +49,9 @@ impl Resources {
         self.index.get(&addr).and_then(|index| self.list.get(*index))
     }
 
-    pub(crate) fn set_within(&mut self, addr: Addr, pool: Addr) {
+    pub(crate) fn set_within(&mut self, addr: Addr, pool: Option<Addr>) {
         if let Some(resource) = self.index.get(&addr).and_then(|index| self.list.get_mut(*index)) {
-            resource.within = Some(pool);
+            resource.within = pool;
         }
     }
 

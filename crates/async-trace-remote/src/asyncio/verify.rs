@@ -238,7 +238,7 @@ impl Scouted {
                 walked.files.carriers.insert(object, carriers.clone());
             }
             if let Some(pool) = wait.within {
-                walked.resources.set_within(object, pool);
+                walked.resources.set_within(object, Some(pool));
             }
         }
         true

@@ -97,12 +97,13 @@ pub(crate) fn classify(
             else {
                 continue;
             };
-            if carriers.last() != Some(&object) && carriers.len() < MAX_CARRIERS {
-                carriers.push(object);
-            }
             if resource::is_pool(session.reader, object) && matches!(known.on, On::Resource(r) if r != object)
             {
                 within = Some(object);
+            }
+            // Behind the pool are all connections: it is no way to the one that is waited for.
+            if within.is_none() && carriers.last() != Some(&object) && carriers.len() < MAX_CARRIERS {
+                carriers.push(object);
             }
         }
         if let (On::Future(_), Some(inner)) = (&known.on, nodes.last()) {
@@ -118,7 +119,7 @@ pub(crate) fn classify(
         walked.resources.add(session.reader, object, &mut walked.problems);
     }
     if let (Some(pool), On::Resource(object)) = (within, &known.on) {
-        walked.resources.set_within(*object, pool);
+        walked.resources.set_within(*object, Some(pool));
     }
     let name = match (&known.on, own) {
         (On::Resource(object), Some(own)) => names::of(session, *object, nodes, own).or_else(|| {
