@@ -6,7 +6,7 @@
 //! This is the trial deletion of CPython's collector (`subtract_refs`, Python/gc.c), for a few objects only.
 //! A task is no way to what it awaits: who has it can cancel it, but not complete that.
 
-use super::walk::{On, Session, Task, Walked};
+use super::walk::{On, Session, Task, Wait, Walked};
 use super::{task, wait};
 use crate::cpython::generator::{self, State};
 use crate::cpython::object::{Kind, Read, Reader};
@@ -54,23 +54,32 @@ pub(crate) fn read(session: &Session<'_>, known: Option<&[Addr]>, walked: &Walke
         return Reached::default();
     }
     // What the program's own main function has, it may have for as long as the program is to stand.
-    let (main, others): (Vec<&Task>, Vec<&Task>) =
-        walked.tasks.iter().partition(|task| is_main(session.reader, task.addr));
-    let mut references = References::new(session, walked, main);
-    references.follow(MAX_OF_MAIN);
-    asked.retain(|object, _| !references.to.contains_key(object));
+    let main: Vec<&Task> = walked.tasks.iter().filter(|task| is_main(session.reader, task.addr)).collect();
+    let mut of_main = References::new(session, walked, main.iter().copied());
+    of_main.follow(MAX_OF_MAIN);
+    for (object, asked) in &mut asked {
+        asked.is_of_main = of_main.to.contains_key(object);
+    }
+    let behind =
+        |asked: &Asked| main.iter().all(|main| stands_behind(walked, main, &asked.waiting, MAX_DEPTH));
+    asked.retain(|_, asked| !asked.is_of_main || behind(asked));
     if asked.is_empty() {
         return Reached::default();
     }
-    let waiting = others.into_iter().filter(|task| !is_from_outside(task)).take(MAX_OBJECTS);
+    let waiting = walked.tasks.iter().filter(|task| !is_from_outside(task)).take(MAX_OBJECTS);
     let mut references = References::new(session, walked, waiting);
     references.follow(MAX_OBJECTS);
     let mut found = Reached::default();
     for (object, asked) in &asked {
-        let Ok(Some(leading)) = references.all_that_lead_to(*object) else { continue };
-        if !references.is_meant_to_last(*object, asked) {
-            found.insert(*object, leading);
+        let Ok(Some(mut leading)) = references.all_that_lead_to(*object) else { continue };
+        if references.is_meant_to_last(*object, asked)
+            || asked.is_of_main && asked.is_event && leading.failed.is_empty()
+        {
+            continue;
         }
+        // It waits for those who wait: it is no way out.
+        leading.users.retain(|user| !asked.is_of_main || main.iter().all(|main| main.addr != *user));
+        found.insert(*object, leading);
     }
     if !found.is_empty() {
         let limited = limited(session, walked);
@@ -86,6 +95,21 @@ struct Asked {
     waiting: Vec<Addr>,
     /// It is for one task to tell others: an event, a condition, a barrier.
     is_signal: bool,
+    /// It is an event: many programs have one that is to stop them, and is set by nobody.
+    is_event: bool,
+    /// The main function leads to it.
+    is_of_main: bool,
+}
+
+/// Whether a task waits for others that wait for one of these, or is one.
+fn stands_behind(walked: &Walked, task: &Task, waiting: &[Addr], depth: u32) -> bool {
+    let Some(Wait { on: On::Tasks { pending, any, .. }, .. }) = &task.wait else { return false };
+    *any != Some(true)
+        && pending.iter().any(|addr| {
+            waiting.contains(addr)
+                || depth > 0
+                    && walked.task(*addr).is_some_and(|task| stands_behind(walked, task, waiting, depth - 1))
+        })
 }
 
 /// What tasks wait for that somebody has to complete.
@@ -107,6 +131,7 @@ fn asked(walked: &Walked) -> FxHashMap<Addr, Asked> {
             _ => continue,
         };
         let entry = asked.entry(object).or_default();
+        entry.is_event = kinds.get(&object) == Some(&ResourceKind::Event);
         entry.waiting.push(task.addr);
         entry.is_signal = is_signal;
     }

@@ -72,6 +72,13 @@ pub(crate) fn of(reader: &Reader<'_>, object: Addr) -> Read<Vec<Addr>> {
             words(&(l.callbacks..l.source_tb).step_by(8).collect::<Vec<_>>())?;
         }
         Kind::Frame => {
+            // f_back, the first field (Include/internal/pycore_frame.h; up to 3.10 Include/cpython/frameobject.h): of a
+            // frame that has ended it is set, and counted.
+            let back = match reader.layout.generator.frame {
+                GeneratorFrame::Pointer(_) => 24,
+                GeneratorFrame::Embedded(_) => 16,
+            };
+            out.extend(reader.ptr(object + back)?.non_null());
             if let Some(frame) = of_frame_object(reader, object)? {
                 out.extend(slots(reader, &frame)?.into_iter().map(|(object, _)| object));
             }
