@@ -28,17 +28,29 @@ fn reach<'a>(scene: &Scene<'a>, task: u32) -> Option<&'a Reach> {
 }
 
 fn run(scene: &Scene<'_>, findings: &mut Findings) {
-    for (number, knot) in scene.graph.stuck.knots.iter().enumerate().filter(|(_, knot)| !knot.cycle) {
-        let node = knot.nodes[0];
-        let is_ours = match scene.graph.node(node) {
-            Node::Future => true,
-            // An idle consumer of a queue that is to be filled later is no error, alone.
-            Node::Resource(place) => scene.now.resources[place as usize].kind.is_signal(),
-            _ => false,
+    for (number, knot) in scene.graph.stuck.knots.iter().enumerate() {
+        let members = knot.nodes.iter().map(|node| scene.graph.node(*node));
+        let tasks = members.clone().filter_map(|node| match node {
+            Node::Task(task) => Some(task),
+            _ => None,
+        });
+        let is_ours = if knot.cycle {
+            // Each of them has what the others wait for, and has never been the one to complete it: that one has failed.
+            members.clone().all(|node| matches!(node, Node::Future | Node::Task(_) | Node::Choice))
+                && tasks.clone().any(|task| reach(scene, task).is_some_and(|reach| !reach.failed.is_empty()))
+        } else {
+            members.clone().any(|node| match node {
+                Node::Future => true,
+                // An idle consumer of a queue that is to be filled later is no error, alone.
+                Node::Resource(place) => scene.now.resources[place as usize].kind.is_signal(),
+                _ => false,
+            })
         };
-        let behind = scene.graph.behind(number);
-        let waits_itself = |task: &u32| scene.graph.waits_of(*task).any(|to| to == node);
-        let (waiting, others): (Vec<u32>, Vec<u32>) = behind.iter().copied().partition(waits_itself);
+        let mut behind: Vec<u32> = tasks.collect();
+        behind.extend_from_slice(scene.graph.behind(number));
+        let waits_itself = |task: &u32| scene.graph.waits_of(*task).any(|to| knot.nodes.contains(&to));
+        let is_for_it = |task: &u32| waits_itself(task) && (!knot.cycle || reach(scene, *task).is_some());
+        let (waiting, others): (Vec<u32>, Vec<u32>) = behind.iter().copied().partition(is_for_it);
         let Some(&first) = waiting.first() else { continue };
         let is_standing = waiting.iter().all(|t| {
             scene.is_still(*t) && scene.task(*t).state == TaskState::Waiting && !findings.explains(*t)
@@ -73,7 +85,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
             found = found.advice("let it be completed when that fails, too: `try … finally`, or await the task that is to do it");
         }
         found.consequences = scene.consequences(&others);
-        if scene.graph.is_uncertain(node) {
+        if scene.graph.is_uncertain(knot.nodes[0]) {
             found = found.doubt("not every object of the process could be followed");
         }
         let found = found
