@@ -34,6 +34,7 @@ SICK = {
     "orphan_holds_lock": (["stuck-task"], "async with lock"),
     "pool_exhausted": (["deadlock"], "await self._free.get()"),
     "queue_full": (["deadlock"], "await frontier.put("),
+    "reader_died": (["never-wakes"], "return await answer"),
     "semaphore_exhausted": (["pool-exhausted"], "async with self._slots"),
     "shutdown_thread": (["shutdown-hang"], "more_mail.wait()"),
     "slow_call": (["slow-call"], "await asyncio.open_connection("),

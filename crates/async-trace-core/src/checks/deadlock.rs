@@ -510,6 +510,9 @@ impl<'a, 's> Circle<'a, 's> {
         } else if kinds.iter().any(|kind| kind.is_signal()) {
             "each of them waits for a signal that only another of them can give: let one give its signal before it waits"
                 .to_owned()
+        } else if self.actors.len() == 1 && self.resources.is_empty() {
+            "a task that awaits itself never ends: have what it awaits done before, or by another task"
+                .to_owned()
         } else if self.actors.len() == 1 {
             "an asyncio.Lock cannot be taken twice: split the inner part into a function that expects the lock \
              to be held"

@@ -53,7 +53,8 @@ pub(crate) fn read(session: &Session<'_>, known: Option<&[Addr]>, walked: &Walke
     if asked.is_empty() {
         return Reached::default();
     }
-    // What the program's own main function has, it may have for as long as the program is to stand.
+    // What the program's own main function has, it may have for as long as the program is to stand. Only where it waits
+    // itself for those who wait, it will not be the one to complete it.
     let main: Vec<&Task> = walked.tasks.iter().filter(|task| is_main(session.reader, task.addr)).collect();
     let mut of_main = References::new(session, walked, main.iter().copied());
     of_main.follow(MAX_OF_MAIN);
@@ -72,9 +73,7 @@ pub(crate) fn read(session: &Session<'_>, known: Option<&[Addr]>, walked: &Walke
     let mut found = Reached::default();
     for (object, asked) in &asked {
         let Ok(Some(mut leading)) = references.all_that_lead_to(*object) else { continue };
-        if references.is_meant_to_last(*object, asked)
-            || asked.is_of_main && asked.is_event && leading.failed.is_empty()
-        {
+        if references.is_meant_to_last(*object, asked) || asked.is_of_main && leading.failed.is_empty() {
             continue;
         }
         // It waits for those who wait: it is no way out.
@@ -95,9 +94,8 @@ struct Asked {
     waiting: Vec<Addr>,
     /// It is for one task to tell others: an event, a condition, a barrier.
     is_signal: bool,
-    /// It is an event: many programs have one that is to stop them, and is set by nobody.
-    is_event: bool,
-    /// The main function leads to it.
+    /// The main function leads to it. Many programs have an event there that is to stop them, and is set by nobody: what
+    /// tells these from others is that somebody who had it has failed.
     is_of_main: bool,
 }
 
@@ -131,7 +129,6 @@ fn asked(walked: &Walked) -> FxHashMap<Addr, Asked> {
             _ => continue,
         };
         let entry = asked.entry(object).or_default();
-        entry.is_event = kinds.get(&object) == Some(&ResourceKind::Event);
         entry.waiting.push(task.addr);
         entry.is_signal = is_signal;
     }

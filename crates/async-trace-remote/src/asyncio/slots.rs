@@ -228,11 +228,15 @@ impl<'a> Search<'a> {
             if task.state == TaskState::Done {
                 continue;
             }
-            found.extend(task.contexts.iter().map(|context| Candidate {
-                task: index,
-                frame: context.frame,
-                object: Addr(context.id.0),
-                is_variable: false,
+            found.extend(task.contexts.iter().map(|context| {
+                let chain = task.chain.get(..=context.frame as usize).unwrap_or_default();
+                let own = chain.iter().rposition(|frame| frame.origin == Origin::Own);
+                Candidate {
+                    task: index,
+                    frame: own.map_or(context.frame, |own| u32::try_from(own).unwrap_or(0)),
+                    object: Addr(context.id.0),
+                    is_variable: false,
+                }
             }));
             if walked.tasks.len() > MAX_TASKS {
                 continue;
