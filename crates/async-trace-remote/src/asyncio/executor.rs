@@ -6,6 +6,7 @@ use crate::cpython::frame::Frame;
 use crate::cpython::object::{Kind, Read, Reader};
 use crate::memory::addr::Addr;
 use crate::memory::pages::Footprint;
+use async_trace_core::frame::Origin;
 use async_trace_core::snapshot::{ProblemCode, ResourceKind, ResourceState};
 use async_trace_core::text::Text;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -99,7 +100,9 @@ pub(crate) fn find_workers(session: &Session<'_>, asked: &FxHashSet<Addr>, walke
         if thread.running_loop.is_some() || walked.executors.by_thread.contains_key(&index) {
             continue;
         }
-        let stack = thread.stack.iter().take(MAX_FRAMES);
+        // The standard library's are known by what they are for.
+        let is_library = |frame: &&Frame| session.places.origin_of(&frame.code.file) != Origin::Stdlib;
+        let stack = thread.stack.iter().take(MAX_FRAMES).filter(is_library);
         let Some(found) = stack.filter_map(|frame| work(session.reader, frame, asked).ok()?).next() else {
             continue;
         };
