@@ -54,16 +54,20 @@ pub(crate) fn read(session: &Session<'_>, known: Option<&[Addr]>, walked: &Walke
         return Reached::default();
     }
     // What the program's own main function has, it may have for as long as the program is to stand. Only where it waits
-    // itself for those who wait, it will not be the one to complete it.
+    // itself for those who wait, and something that it leads to has failed, that is not the end of it.
     let main: Vec<&Task> = walked.tasks.iter().filter(|task| is_main(session.reader, task.addr)).collect();
     let mut of_main = References::new(session, walked, main.iter().copied());
     of_main.follow(MAX_OF_MAIN);
     for (object, asked) in &mut asked {
         asked.is_of_main = of_main.to.contains_key(object);
     }
-    let behind =
-        |asked: &Asked| main.iter().all(|main| stands_behind(walked, main, &asked.waiting, MAX_DEPTH));
-    asked.retain(|_, asked| !asked.is_of_main || behind(asked));
+    let is_failure = |object: &Addr| session.reader.kind_of(*object) == Ok(Kind::Exception);
+    if asked.values().any(|asked| asked.is_of_main) && of_main.seen.iter().any(is_failure) {
+        let behind = awaited_by(walked, &main);
+        asked.retain(|_, asked| !asked.is_of_main || asked.waiting.iter().any(|task| behind.contains(task)));
+    } else {
+        asked.retain(|_, asked| !asked.is_of_main);
+    }
     if asked.is_empty() {
         return Reached::default();
     }
@@ -99,15 +103,23 @@ struct Asked {
     is_of_main: bool,
 }
 
-/// Whether a task waits for others that wait for one of these, or is one.
-fn stands_behind(walked: &Walked, task: &Task, waiting: &[Addr], depth: u32) -> bool {
-    let Some(Wait { on: On::Tasks { pending, any, .. }, .. }) = &task.wait else { return false };
-    *any != Some(true)
-        && pending.iter().any(|addr| {
-            waiting.contains(addr)
-                || depth > 0
-                    && walked.task(*addr).is_some_and(|task| stands_behind(walked, task, waiting, depth - 1))
-        })
+/// The tasks that all of these cannot go on without, mediately or not.
+fn awaited_by(walked: &Walked, tasks: &[&Task]) -> FxHashSet<Addr> {
+    let mut awaited: Vec<FxHashSet<Addr>> = Vec::new();
+    for task in tasks {
+        let mut found = FxHashSet::default();
+        let mut todo = vec![*task];
+        while let Some(task) = todo.pop() {
+            let Some(Wait { on: On::Tasks { pending, any, .. }, .. }) = &task.wait else { continue };
+            if *any != Some(true) || pending.len() == 1 {
+                let new = pending.iter().copied().filter(|addr| found.insert(*addr));
+                todo.extend(new.filter_map(|addr| walked.task(addr)));
+            }
+        }
+        awaited.push(found);
+    }
+    let all = awaited.into_iter().reduce(|a, b| a.intersection(&b).copied().collect());
+    all.unwrap_or_default()
 }
 
 /// What tasks wait for that somebody has to complete.

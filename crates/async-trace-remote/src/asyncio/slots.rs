@@ -9,7 +9,7 @@
 
 use super::chain::{Chain, Node};
 use super::kept::own_modules;
-use super::walk::{Hold, On, Session, Walked};
+use super::walk::{Hold, On, Session, Task, Walked};
 use super::{resource, task};
 use crate::cpython::generator;
 use crate::cpython::object::{Kind, Read};
@@ -21,8 +21,10 @@ use async_trace_core::text::Text;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::OnceCell;
 
-/// Among more tasks, only the blocks that they are inside of are looked at.
+/// Among more tasks, only the blocks that they are inside of are looked at, and the variables of some that wait: they tell
+/// what everybody has.
 const MAX_TASKS: usize = 1000;
+const MAX_WAITING: usize = 64;
 /// So many objects are looked at in all.
 const MAX_OBJECTS: usize = 30_000;
 /// How far a thing may be behind a variable: SQLAlchemy's session has its connection six steps behind.
@@ -47,6 +49,10 @@ pub(crate) fn read(session: &Session<'_>, walked: &mut Walked) {
     let candidates = search.candidates();
     for candidate in &candidates {
         search.explore(candidate.task, candidate.object);
+    }
+    if search.left == 0 {
+        // What nobody else was seen to lead to, somebody may.
+        return;
     }
     search.spread();
     let mut found: Vec<(usize, Hold)> = Vec::new();
@@ -143,6 +149,17 @@ fn asked(walked: &Walked) -> FxHashSet<Addr> {
     pools
 }
 
+/// What a task waits for, and what that is part of.
+fn waited_for(task: &Task) -> impl Iterator<Item = Addr> {
+    task.wait
+        .iter()
+        .flat_map(|wait| match wait.on {
+            On::Resource(object) => [Some(object), wait.within],
+            _ => [wait.within, None],
+        })
+        .flatten()
+}
+
 /// Something by which a task may have a slot.
 struct Candidate {
     task: usize,
@@ -224,6 +241,7 @@ impl<'a> Search<'a> {
         let walked = self.walked;
         let mut found = Vec::new();
         let mut chain = Chain::default();
+        let mut waiting = 0;
         for (index, task) in walked.tasks.iter().enumerate() {
             if task.state == TaskState::Done {
                 continue;
@@ -239,7 +257,10 @@ impl<'a> Search<'a> {
                 }
             }));
             if walked.tasks.len() > MAX_TASKS {
-                continue;
+                waiting += usize::from(self.waits(task));
+                if !self.waits(task) || waiting > MAX_WAITING {
+                    continue;
+                }
             }
             let Ok(nodes) = task::nodes(self.session, task.addr, &mut chain, walked) else { continue };
             for (at, node) in nodes.iter().enumerate() {
@@ -255,6 +276,11 @@ impl<'a> Search<'a> {
             }
         }
         found
+    }
+
+    /// Whether a task waits for one of the pools.
+    fn waits(&self, task: &Task) -> bool {
+        waited_for(task).any(|pool| self.pools.contains(&pool))
     }
 
     /// The frame of the program's own that has called the frame `at`, or this one.
@@ -379,12 +405,7 @@ impl<'a> Search<'a> {
         found.sort_unstable();
         found.dedup();
         // Who waits for a pool has its variables for that.
-        let waits_for = |pool: &Addr| {
-            task.wait.as_ref().is_some_and(|wait| {
-                wait.within == Some(*pool) || matches!(wait.on, On::Resource(object) if object == *pool)
-            })
-        };
-        found.retain(|pool| !(candidate.is_variable && waits_for(pool)));
+        found.retain(|pool| !(candidate.is_variable && waited_for(task).any(|waited| waited == *pool)));
         found
     }
 

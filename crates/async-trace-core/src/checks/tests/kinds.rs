@@ -155,6 +155,32 @@ task main
 }
 
 #[test]
+fn calls_whose_reader_has_failed() {
+    let text = "
+task first
+  Client.call rpc.py:19
+  waits await future asyncio.Future 1 unreachable user second failed ValueError Client.read rpc.py:11
+task second
+  Client.call rpc.py:19
+  waits await future asyncio.Future 2 unreachable user first failed ValueError Client.read rpc.py:11
+task main
+  main app.py:20
+  waits gather tasks first second
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 never-wakes (error, proven): 2 tasks will never go on: in Client.call() at rpc.py:19 they await a Future that nothing else in the process refers to; Client.read(), which had it, has failed: ValueError
+      waits ×2 task first Client.call rpc.py:19: waits for a Future
+      failed Client.read rpc.py:11: ValueError
+      => 1 [main] waits for 2 tasks in main app.py:20
+      try let it be completed when that fails, too: `try … finally`, or await the task that is to do it
+      try find who should have completed it: a callback that was never registered, or an object that was dropped
+    ");
+    // Nobody has failed: one of them may be the one to complete the other's, and so it would be a deadlock.
+    let text = text.replace(" failed ValueError Client.read rpc.py:11", "");
+    assert_eq!(after_two_seconds(&text), "healthy");
+}
+
+#[test]
 fn an_event_whose_setter_has_failed() {
     let text = "
 event ready unset reached
