@@ -9,7 +9,7 @@ mod noise;
 
 use crate::assemble;
 use crate::asyncio::walk::{self, Check, Names, Session, Walked};
-use crate::asyncio::{Places, Scouted, heap, reach, users};
+use crate::asyncio::{Places, Scouted, heap, link, reach, users};
 use crate::cpython::layout::{self, Layout};
 use crate::cpython::locate::Located;
 use crate::cpython::object::{Known, Reader};
@@ -153,6 +153,9 @@ fn snapshot(
         paused_again: Cell::default(),
     };
     let mut pass = read(&session)?;
+    if !options.glance {
+        link::late(&session, &mut pass.walked);
+    }
     let (mut coroutines, mut keepers, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
     let mut on_heap = kept.on_heap.take();
     if options.glance {

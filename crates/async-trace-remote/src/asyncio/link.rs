@@ -62,7 +62,6 @@ pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
             }
         }
     }
-    workers(session, walked);
     for thread in &mut walked.threads {
         if let Some(wait) = &mut thread.waits_for
             && let On::Job(future) = wait.on
@@ -71,8 +70,14 @@ pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
             wait.on = On::Tasks { pending: vec![*task], done: 0, any: None };
         }
     }
-    slots::read(session, walked);
     guesses(session, walked);
+}
+
+/// What takes more reading than a pause has time for: who is at what, by the variables of threads, and who has the slots
+/// of pools. The target may run on meanwhile.
+pub(crate) fn late(session: &Session<'_>, walked: &mut Walked) {
+    workers(session, walked);
+    slots::read(session, walked);
 }
 
 /// Links the futures of which nothing else is known with the threads that are to complete them.
@@ -88,9 +93,6 @@ fn workers(session: &Session<'_>, walked: &mut Walked) {
         return;
     }
     super::executor::find_workers(session, &asked, walked);
-    if walked.scouting {
-        return;
-    }
     for wait in walked.tasks.iter_mut().filter_map(|task| task.wait.as_mut()) {
         if let On::Future(future) = wait.on
             && walked.executors.jobs.contains_key(&future)

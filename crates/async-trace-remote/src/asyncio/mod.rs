@@ -17,7 +17,7 @@ mod hold;
 mod hook;
 mod io;
 pub(crate) mod kept;
-mod link;
+pub(crate) mod link;
 mod names;
 mod places;
 pub(crate) mod reach;

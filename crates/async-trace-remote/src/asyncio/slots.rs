@@ -72,10 +72,8 @@ pub(crate) fn read(session: &Session<'_>, walked: &mut Walked) {
             found.push((candidate.task, hold));
         }
     }
-    if !walked.scouting {
-        for (task, hold) in found {
-            walked.tasks[task].holds.push(hold);
-        }
+    for (task, hold) in found {
+        walked.tasks[task].holds.push(hold);
     }
 }
 
@@ -95,7 +93,7 @@ fn hidden(session: &Session<'_>, walked: &mut Walked) -> FxHashSet<Addr> {
         });
         let Some(pool) = pool else { continue };
         walked.resources.add(session.reader, pool, &mut walked.problems);
-        if let Some(wait) = walked.tasks[index].wait.as_mut().filter(|_| !walked.scouting) {
+        if let Some(wait) = &mut walked.tasks[index].wait {
             wait.within = Some(pool);
             walked.resources.set_within(queue, Some(pool));
         }
@@ -381,6 +379,9 @@ impl<'a> Search<'a> {
         {
             found.push(candidate.object);
         }
+        if !candidate.is_variable && !self.pools.contains(&candidate.object) {
+            found.extend(self.managed(candidate.object));
+        }
         let mut wave = vec![candidate.object];
         let mut seen = FxHashSet::default();
         for _ in 0..=MAX_STEPS {
@@ -396,6 +397,7 @@ impl<'a> Search<'a> {
                         && !self.telling.contains(pool)
                         && self.is_part_of(object, **pool)
                         && !(candidate.is_variable && self.is_own(object))
+                        && self.is_pool(**pool)
                 });
                 found.extend(pools);
                 next.extend_from_slice(behind);
@@ -434,6 +436,24 @@ impl<'a> Search<'a> {
             let name = reader.full_type_name(&of);
             name.rsplit_once('.').is_none_or(|(module, _)| own.contains(module))
         })
+    }
+
+    /// Whether it is a pool, by its name.
+    fn is_pool(&self, object: Addr) -> bool {
+        self.walked.resources.get(object).is_some_and(|resource| resource.kind == ResourceKind::Pool)
+    }
+
+    /// What else is waited for that the manager of a block refers to, itself or by its function: of a lock of a
+    /// library's own, whoever is inside of such a block has it, be the manager everybody's or not.
+    fn managed(&self, manager: Addr) -> impl Iterator<Item = Addr> {
+        let is_function = |object: &&Addr| {
+            let kind = self.session.reader.kind_of(**object);
+            matches!(kind, Ok(Kind::Generator | Kind::AsyncGenerator))
+        };
+        let behind = |object: Addr| self.behind.get(&object).map_or(&[][..], Vec::as_slice);
+        let functions = behind(manager).iter().filter(is_function).flat_map(move |object| behind(*object));
+        let all = behind(manager).iter().chain(functions).copied();
+        all.filter(|object| self.pools.contains(object) && !self.is_pool(*object))
     }
 
     /// Whether to be inside of the pool itself is to have a slot; others are opened and closed so.
