@@ -6,7 +6,7 @@ mod target;
 
 use async_trace_core::Snapshot;
 use async_trace_core::render::{self, Canvas};
-use async_trace_core::snapshot::{Consistency, Problem, ProblemCode, Source, ThreadState};
+use async_trace_core::snapshot::{Consistency, LoopState, Problem, ProblemCode, Source, ThreadState};
 use async_trace_remote::{Error, Options, capture, capture_core, capture_file, capture_image, record_image};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -114,7 +114,12 @@ fn a_core_file_says_what_its_process_said() {
     for python in readable() {
         let target = example(&python, "executor_full.py");
         let pid = target.pid();
-        let mut live = capture(pid, &patient()).unwrap();
+        // READY is said from inside of the loop: where the machine is busy, it may still be at that.
+        let idle = || {
+            let live = capture(pid, &patient()).unwrap();
+            live.loops.iter().all(|event_loop| event_loop.state == LoopState::Idle).then_some(live)
+        };
+        let mut live = (0..1000).find_map(|_| idle()).expect("the example comes to rest");
         // gdb gives a thread's stack up at the guard pages that glibc makes since 2.42 (MADV_GUARD_INSTALL).
         let guarded = std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap().contains(" gu ");
         let mut gcore = Command::new("gcore");
