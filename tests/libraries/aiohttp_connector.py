@@ -1,11 +1,15 @@
 """Requests that are not answered have all the connections that a session may make."""
 import asyncio
-import os
 
+import _stage
 import aiohttp
 
 
+asked = []
+
+
 async def never(reader, writer):
+    asked.append(await reader.readline())
     await asyncio.sleep(300)
 
 
@@ -20,9 +24,8 @@ async def main():
     connector = aiohttp.TCPConnector(limit=2)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as session:
         tasks = [asyncio.get_running_loop().create_task(fetch(session, port), name=f"fetch-{n}") for n in range(6)]
-        await asyncio.sleep(0.5)
-        print(f"READY {os.getpid()}", flush=True)
+        _stage.ready_when_parked(also=lambda: len(asked) == 2)
         await asyncio.gather(*tasks)
 
 
-asyncio.run(main())
+_stage.run(main)

@@ -1,7 +1,7 @@
 """A connection of aiosqlite has one thread: what is slow holds up everything behind it."""
 import asyncio
-import os
 
+import _stage
 import aiosqlite
 
 ENDLESS = "with recursive n(x) as (select 1 union all select x + 1 from n) select count(*) from n"
@@ -21,11 +21,9 @@ async def main():
     async with aiosqlite.connect(":memory:") as db:
         loop = asyncio.get_running_loop()
         tasks = [loop.create_task(report(db), name="report")]
-        await asyncio.sleep(0.3)
         tasks += [loop.create_task(show_user(db, n), name=f"user-{n}") for n in range(4)]
-        await asyncio.sleep(0.2)
-        print(f"READY {os.getpid()}", flush=True)
+        _stage.ready_when_parked()
         await asyncio.gather(*tasks)
 
 
-asyncio.run(main())
+_stage.run(main)

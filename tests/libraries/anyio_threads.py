@@ -1,8 +1,8 @@
 """All threads that anyio's limiter lets run are at a call without a timeout: synchronous endpoints of FastAPI do this."""
 import asyncio
-import os
 import socket
 
+import _stage
 import anyio.to_thread
 
 ends = socket.socketpair()
@@ -20,9 +20,8 @@ async def main():
     limiter = anyio.CapacityLimiter(2)
     loop = asyncio.get_running_loop()
     tasks = [loop.create_task(show_price(limiter), name=f"price-{n}") for n in range(5)]
-    await asyncio.sleep(0.5)
-    print(f"READY {os.getpid()}", flush=True)
+    _stage.ready_when_parked()
     await asyncio.gather(*tasks)
 
 
-asyncio.run(main())
+_stage.run(main)

@@ -1,8 +1,8 @@
 """Synchronous code of Django runs in one thread: a view that hangs there holds up all others."""
 import asyncio
-import os
 import socket
 
+import _stage
 from asgiref.sync import sync_to_async
 
 ends = socket.socketpair()
@@ -27,11 +27,9 @@ async def show_user(number):
 async def main():
     loop = asyncio.get_running_loop()
     tasks = [loop.create_task(show_report(), name="report")]
-    await asyncio.sleep(0.3)
     tasks += [loop.create_task(show_user(n), name=f"user-{n}") for n in range(4)]
-    await asyncio.sleep(0.2)
-    print(f"READY {os.getpid()}", flush=True)
+    _stage.ready_when_parked()
     await asyncio.gather(*tasks)
 
 
-asyncio.run(main())
+_stage.run(main)

@@ -3,9 +3,9 @@
 SQLAlchemy runs its engine in greenlets: no frame of the pool is in any await chain.
 """
 import asyncio
-import os
 import tempfile
 
+import _stage
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
@@ -32,11 +32,11 @@ async def main():
         loop, paid = asyncio.get_running_loop(), asyncio.Event()
         loop.call_later(300, paid.set)
         buyers = [loop.create_task(checkout(sessions, paid), name=f"checkout-{n}") for n in range(2)]
-        await asyncio.sleep(0.5)
+        while len(paid._waiters) < len(buyers):
+            await asyncio.sleep(0.001)
         visitors = [loop.create_task(show(sessions), name=f"show-{n}") for n in range(4)]
-        await asyncio.sleep(0.2)
-        print(f"READY {os.getpid()}", flush=True)
+        _stage.ready_when_parked()
         await asyncio.gather(*buyers, *visitors)
 
 
-asyncio.run(main())
+_stage.run(main)

@@ -155,25 +155,15 @@ impl Queue {
             }
             place += 1;
         }
-        let of = reader.type_of(queue)?;
-        walked.resources.put(Resource {
-            addr: queue,
-            of: of.addr,
-            kind: ResourceKind::Executor,
-            type_name: reader.full_type_name(&of),
-            state: ResourceState {
-                busy: Some(self.busy),
-                capacity: Some(i64::from(self.threads)),
-                size: Some(i64::from(self.threads)),
-                unfinished: Some(i64::from(place)),
-                ..ResourceState::default()
-            },
-            waiters: Vec::new(),
-            owner: None,
-            within: None,
-            footprint: Footprint::default(),
-        });
-        Ok(())
+        let threads = Some(i64::from(self.threads));
+        let state = ResourceState {
+            busy: Some(self.busy),
+            capacity: threads,
+            size: threads,
+            unfinished: Some(i64::from(place)),
+            ..ResourceState::default()
+        };
+        put(reader, queue, state, walked)
     }
 }
 
@@ -309,7 +299,6 @@ fn callable_name(reader: &Reader<'_>, object: Addr) -> Read<Text> {
 }
 
 fn read(reader: &Reader<'_>, executor: Addr, busy: u32, walked: &mut Walked) -> Read<()> {
-    let of = reader.type_of(executor)?;
     let mut state = ResourceState { busy: Some(busy), ..ResourceState::default() };
     if let Some(most) = reader.attr(executor, "_max_workers")? {
         state.capacity = Some(reader.int(most)?);
@@ -336,8 +325,14 @@ fn read(reader: &Reader<'_>, executor: Addr, busy: u32, walked: &mut Walked) -> 
             place += 1;
         }
     }
+    put(reader, executor, state, walked)
+}
+
+/// Notes an executor, or the queue that stands for one.
+fn put(reader: &Reader<'_>, addr: Addr, state: ResourceState, walked: &mut Walked) -> Read<()> {
+    let of = reader.type_of(addr)?;
     walked.resources.put(Resource {
-        addr: executor,
+        addr,
         of: of.addr,
         kind: ResourceKind::Executor,
         type_name: reader.full_type_name(&of),

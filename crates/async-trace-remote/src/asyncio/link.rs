@@ -82,6 +82,9 @@ pub(crate) fn late(session: &Session<'_>, walked: &mut Walked) {
 
 /// Links the futures of which nothing else is known with the threads that are to complete them.
 fn workers(session: &Session<'_>, walked: &mut Walked) {
+    if walked.threads.iter().all(|thread| thread.running_loop.is_some()) {
+        return;
+    }
     let asked = |wait: &Wait| match wait.on {
         On::Future(future) => Some(future),
         On::Job(source) if !walked.executors.jobs.contains_key(&source) => Some(source),

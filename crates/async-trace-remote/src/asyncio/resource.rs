@@ -181,10 +181,12 @@ pub(crate) fn kind(reader: &Reader<'_>, addr: Addr) -> Read<Option<ResourceKind>
 }
 
 fn is_pool_name(name: &str) -> bool {
-    name.ends_with("pool")
-        || name.ends_with("connector")
-        || name.ends_with("limiter")
-        || name.ends_with("throttler")
+    name.ends_with("pool") || name.ends_with("connector") || is_limiter_name(name)
+}
+
+/// Whether to be inside of such a pool itself is to have a slot; others are opened and closed so.
+pub(crate) fn is_limiter_name(name: &str) -> bool {
+    name.ends_with("limiter") || name.ends_with("throttler")
 }
 
 /// Whether an object is a connection pool, connector or limiter.

@@ -104,10 +104,7 @@ fn hidden(session: &Session<'_>, walked: &mut Walked) -> FxHashSet<Addr> {
 /// The pool behind an object of a library that has a queue behind it.
 fn pool_with(session: &Session<'_>, walked: &Walked, from: Addr, queue: Addr) -> Option<Addr> {
     let reader = session.reader;
-    let is_way = |object: Addr| {
-        reader.kind_of(object) == Ok(Kind::Other)
-            && walked.loops.iter().all(|event_loop| event_loop.addr != object)
-    };
+    let is_way = |object: Addr| reader.kind_of(object) == Ok(Kind::Other) && !walked.is_loop(object);
     let mut parents: FxHashMap<Addr, Addr> = FxHashMap::default();
     let mut wave = vec![from];
     for _ in 0..MAX_STEPS {
@@ -365,7 +362,7 @@ impl<'a> Search<'a> {
             )
         };
         !self.pools.contains(&object)
-            && self.walked.loops.iter().all(|event_loop| event_loop.addr != object)
+            && !self.walked.is_loop(object)
             && self.session.reader.kind_of(object).is_ok_and(is_part)
     }
 
@@ -373,13 +370,7 @@ impl<'a> Search<'a> {
     fn slots_behind(&self, candidate: &Candidate) -> Vec<Addr> {
         let task = &self.walked.tasks[candidate.task];
         let mut found = Vec::new();
-        if !candidate.is_variable
-            && self.pools.contains(&candidate.object)
-            && self.is_limiter(candidate.object)
-        {
-            found.push(candidate.object);
-        }
-        if !candidate.is_variable && !self.pools.contains(&candidate.object) {
+        if !candidate.is_variable {
             found.extend(self.managed(candidate.object));
         }
         let mut wave = vec![candidate.object];
@@ -395,9 +386,9 @@ impl<'a> Search<'a> {
                 let pools = behind.iter().filter(|pool| {
                     self.pools.contains(pool)
                         && !self.telling.contains(pool)
+                        && resource::is_pool(self.session.reader, **pool)
                         && self.is_part_of(object, **pool)
                         && !(candidate.is_variable && self.is_own(object))
-                        && self.is_pool(**pool)
                 });
                 found.extend(pools);
                 next.extend_from_slice(behind);
@@ -438,30 +429,21 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Whether it is a pool, by its name.
-    fn is_pool(&self, object: Addr) -> bool {
-        self.walked.resources.get(object).is_some_and(|resource| resource.kind == ResourceKind::Pool)
-    }
-
-    /// What else is waited for that the manager of a block refers to, itself or by its function: of a lock of a
-    /// library's own, whoever is inside of such a block has it, be the manager everybody's or not.
-    fn managed(&self, manager: Addr) -> impl Iterator<Item = Addr> {
-        let is_function = |object: &&Addr| {
-            let kind = self.session.reader.kind_of(**object);
-            matches!(kind, Ok(Kind::Generator | Kind::AsyncGenerator))
-        };
+    /// What is waited for that somebody inside of a block has by its manager, be that everybody's or not: the limiter that
+    /// it is; or, of locks of a library's own, what it refers to, itself or by its function.
+    fn managed(&self, manager: Addr) -> Vec<Addr> {
+        let reader = self.session.reader;
+        if self.pools.contains(&manager) {
+            let of = reader.type_of(manager);
+            let is_limiter =
+                of.is_ok_and(|of| resource::is_limiter_name(&of.short_name().to_ascii_lowercase()));
+            return if is_limiter { vec![manager] } else { Vec::new() };
+        }
+        let is_function =
+            |object: &&Addr| matches!(reader.kind_of(**object), Ok(Kind::Generator | Kind::AsyncGenerator));
         let behind = |object: Addr| self.behind.get(&object).map_or(&[][..], Vec::as_slice);
-        let functions = behind(manager).iter().filter(is_function).flat_map(move |object| behind(*object));
+        let functions = behind(manager).iter().filter(is_function).flat_map(|object| behind(*object));
         let all = behind(manager).iter().chain(functions).copied();
-        all.filter(|object| self.pools.contains(object) && !self.is_pool(*object))
-    }
-
-    /// Whether to be inside of the pool itself is to have a slot; others are opened and closed so.
-    fn is_limiter(&self, pool: Addr) -> bool {
-        let of = self.session.reader.type_of(pool);
-        of.is_ok_and(|of| {
-            let name = of.short_name().to_ascii_lowercase();
-            name.ends_with("limiter") || name.ends_with("throttler")
-        })
+        all.filter(|object| self.pools.contains(object) && !resource::is_pool(reader, *object)).collect()
     }
 }

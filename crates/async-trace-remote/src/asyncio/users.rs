@@ -179,7 +179,7 @@ impl Search<'_> {
             kind => !references::is_end(kind),
         };
         !self.walked.index.contains_key(&object)
-            && self.walked.loops.iter().all(|event_loop| event_loop.addr != object)
+            && !self.walked.is_loop(object)
             && self.session.reader.kind_of(object).is_ok_and(is_way)
     }
 }

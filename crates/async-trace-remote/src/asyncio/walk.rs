@@ -283,6 +283,11 @@ impl Walked {
         }
     }
 
+    /// Whether an object is an event loop.
+    pub(crate) fn is_loop(&self, object: Addr) -> bool {
+        self.loops.iter().any(|event_loop| event_loop.addr == object)
+    }
+
     pub(crate) fn task(&self, addr: Addr) -> Option<&Task> {
         self.index.get(&addr).and_then(|index| self.tasks.get(*index))
     }
