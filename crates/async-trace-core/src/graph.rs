@@ -397,7 +397,7 @@ pub fn awaits_future(index: &Index<'_>, user: &Holder, future: Id) -> bool {
         .is_some_and(|waits| matches!(waits.target, Target::Future { id, .. } if id == future))
 }
 
-/// How many slots a pool or semaphore has: as was read, else by what its type calls the number.
+/// How many slots a pool or semaphore has: as was read, else by what its type calls the number, where that is all.
 #[must_use]
 pub fn slots(resource: &Resource) -> Option<i64> {
     const NAMES: &[&str] = &[
@@ -417,9 +417,13 @@ pub fn slots(resource: &Resource) -> Option<i64> {
         "_capacity",
         "capacity",
     ];
-    let named = |name: &&str| resource.state.details.iter().find(|d| *d.name == **name).map(|d| d.value);
+    let details = &resource.state.details;
+    let named = |name: &&str| details.iter().find(|d| *d.name == **name).map(|d| d.value);
     let stated = resource.state.capacity.filter(|n| *n > 0);
-    stated.or_else(|| NAMES.iter().find_map(|name| named(name).filter(|n| *n > 0)))
+    // Where each host has a limit of its own, too, it is not known which of them is reached.
+    let is_only_limit = || !details.iter().any(|d| d.name.contains("_per_") && d.value > 0);
+    let read = || NAMES.iter().find_map(|name| named(name).filter(|n| *n > 0)).filter(|_| is_only_limit());
+    stated.or_else(read)
 }
 
 /// Whether this kind of thing is held by someone who gives it back.

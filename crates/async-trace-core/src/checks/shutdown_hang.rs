@@ -5,6 +5,7 @@ use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
 use crate::finding::{Evidence, Finding, Role, Severity, TaskRef};
 use crate::frame::{Frame, Origin};
+use crate::render::paths::package;
 use crate::snapshot::{Target, Task, TaskState, Thread};
 
 pub(super) const CHECK: Check = Check {
@@ -22,6 +23,10 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
             && !findings.explains(place)
         {
             of_task(scene, place, frame, findings);
+        } else if let Some(frame) = closing_pool(task)
+            && !findings.explains(place)
+        {
+            of_pool(scene, place, frame, findings);
         }
     }
     for thread in &scene.now.threads {
@@ -43,7 +48,8 @@ fn shutdown_frame<'a>(scene: &Scene<'_>, place: u32, task: &'a Task) -> Option<&
                 ) || name == "wait_closed" && f.function.contains("Server")
             }
             Origin::Stdlib => {
-                matches!(&*f.function, "Server.wait_closed") || name == "shutdown_default_executor"
+                matches!(&*f.function, "Server.wait_closed")
+                    || matches!(name, "shutdown_default_executor" | "shutdown_asyncgens")
             }
             // A function of this name may as well wait for the signal to begin.
             Origin::Own => {
@@ -121,7 +127,7 @@ fn of_task(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings
         return;
     }
     let waits = format!("{}() in {}", frame.function, words::task(task));
-    let mut found = describe(scene, &waits, &guilty, &threads);
+    let mut found = describe(scene, &waits, "end", &guilty, &threads);
     let mut line = Evidence::new(Role::Caller, "waits for the others to end").at(Some(frame));
     line.task = Some(TaskRef::of(task));
     found.evidence.push(line);
@@ -133,12 +139,95 @@ fn of_task(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings
     findings.add(found, guilty.into_iter().chain([place]).chain(waits_for_me));
 }
 
-fn describe(scene: &Scene<'_>, waits: &str, guilty: &[u32], threads: &[&Thread]) -> Finding {
+/// The frame that closes a pool of a library, or waits for that.
+fn closing_pool(task: &Task) -> Option<&Frame> {
+    let closes = |f: &&Frame| {
+        f.origin == Origin::Library
+            && f.function.rsplit_once('.').is_some_and(|(class, name)| {
+                class.contains("Pool") && matches!(name, "close" | "aclose" | "wait_closed")
+            })
+    };
+    task.chain.iter().find(closes).filter(|_| task.state == TaskState::Waiting)
+}
+
+/// A pool that is being closed waits until all that was taken from it is given back.
+fn of_pool(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings) {
+    let task = scene.task(place);
+    let helpers: Vec<u32> = match task.waits_for.as_ref().map(|w| &w.target) {
+        Some(Target::Tasks { pending, .. }) => {
+            pending.iter().filter_map(|id| scene.index.task(*id)).collect()
+        }
+        _ => vec![place],
+    };
+    // Whoever talks to a server to close a connection waits for that one.
+    let waits_inside = |place: &u32| {
+        let target = scene.task(*place).waits_for.as_ref().map(|w| &w.target);
+        scene.is_still(*place) && matches!(target, Some(Target::Future { .. } | Target::Resource { .. }))
+    };
+    if !scene.is_still(place) || !helpers.iter().any(waits_inside) || ends_soon(scene, place) {
+        return;
+    }
+    let library = package(frame);
+    let waits_for_me = scene.behind(&[place]);
+    // Those that are inside of something that the pool's library made.
+    let has = |task: &Task| {
+        let is_own = |at: u32| task.chain.get(at as usize).is_some_and(|f| f.origin == Origin::Own);
+        let is_of = |name: &str| name.split('.').next() == Some(library);
+        let held = task.holds.iter().filter(|hold| is_own(hold.frame));
+        held.filter_map(|hold| scene.index.get_resource(hold.resource)).any(|it| is_of(&it.type_name))
+            || task.contexts.iter().any(|context| is_own(context.frame) && is_of(&context.type_name))
+    };
+    let holders: Vec<u32> = scene
+        .tasks()
+        .filter(|(other, it)| *other != place && !waits_for_me.contains(other) && has(it))
+        .map(|(other, _)| other)
+        .collect();
+    // Whoever has something and goes on may give it back.
+    if holders.iter().any(|other| !stays(scene, *other)) {
+        return;
+    }
+    let by = own_frame(&task.chain)
+        .map_or_else(String::new, |by| format!(", called in {},", words::place(Some(by))));
+    let waits = format!("{}() in {}{by}", frame.function, words::task(task));
+    let mut found = if holders.is_empty() {
+        let summary = format!(
+            "{waits} {} for what was taken from the pool: nobody alive was found who would give it back",
+            scene.waited(1)
+        );
+        finding(CHECK.slug, Severity::Error, summary)
+            .doubt("a holder that took its connection without `async with` is not found")
+            .advice("take connections with `async with`, so that they are given back on every way")
+    } else {
+        let mut found = describe(scene, &waits, "give back what is of the pool", &holders, &[])
+            .doubt("that they have what the pool waits for is inferred from the library that it is of");
+        found.advice.clear();
+        // What comes from outside may still come.
+        let is_from_outside = |other: &u32| {
+            let target = scene.task(*other).waits_for.as_ref().map(|w| &w.target);
+            matches!(target, Some(Target::File { .. } | Target::Job { .. } | Target::Process { .. }))
+        };
+        if holders.iter().any(is_from_outside) {
+            found.severity = Severity::Warning;
+        }
+        found
+            .advice("bound what is done with a connection, by `asyncio.timeout(…)`, or cancel it before the pool is closed")
+            .advice("bound the closing: `asyncio.wait_for(pool.close(), …)`, then give the connections up (asyncpg: `terminate()`)")
+    };
+    let mut line =
+        Evidence::new(Role::Caller, "waits for what was taken from the pool").at(own_frame(&task.chain));
+    line.task = Some(TaskRef::of(task));
+    found.evidence.push(line);
+    found.consequences = scene.consequences(&waits_for_me);
+    findings.add(found, holders.into_iter().chain(helpers).chain([place]).chain(waits_for_me));
+}
+
+/// Who waits for whom, until they have done what.
+fn describe(scene: &Scene<'_>, waits: &str, until: &str, guilty: &[u32], threads: &[&Thread]) -> Finding {
     let where_ = match (guilty.first(), threads.first()) {
         (Some(first), _) => {
             let task = scene.task(*first);
             format!(
-                "{} to end, which {} in {}",
+                "{} to {until}, which {} in {}",
                 amount(guilty.len(), "task"),
                 scene.wait(task.waits_for.as_ref()).replacen(
                     "waits",
@@ -149,7 +238,7 @@ fn describe(scene: &Scene<'_>, waits: &str, guilty: &[u32], threads: &[&Thread])
             )
         }
         (None, Some(first)) => format!(
-            "{} to end, which {} in {}",
+            "{} to {until}, which {} in {}",
             amount(threads.len(), "thread"),
             if threads.len() == 1 { "is" } else { "are" },
             words::place(own_frame(&first.stack)),
@@ -192,7 +281,7 @@ fn of_runner(scene: &Scene<'_>, thread: &Thread, findings: &mut Findings) {
     if guilty.is_empty() {
         return;
     }
-    let found = describe(scene, "asyncio.run() has cancelled all tasks and", &guilty, &[]);
+    let found = describe(scene, "asyncio.run() has cancelled all tasks and", "end", &guilty, &[]);
     let found = found.doubt("they may still be cleaning up");
     let behind = scene.behind(&guilty);
     findings.add(found, guilty.into_iter().chain(behind));
@@ -220,7 +309,7 @@ fn of_interpreter(scene: &Scene<'_>, thread: &Thread, findings: &mut Findings) {
     if left.is_empty() {
         return;
     }
-    let mut found = describe(scene, "the interpreter is ending and", &[], &left);
+    let mut found = describe(scene, "the interpreter is ending and", "end", &[], &left);
     found.evidence.push(Evidence {
         thread: Some(words::thread_ref(thread)),
         ..Evidence::new(Role::Caller, "waits for the others to end").at(thread.stack.last())

@@ -1,6 +1,8 @@
 //! `pool-exhausted`, `queue-stuck`, `stuck-task`, `slow-call`, `shutdown-hang`.
 
 use super::{after_two_seconds, at_once, changed};
+use crate::fixture::snapshot;
+use crate::snapshot::Detail;
 use insta::assert_snapshot;
 
 const ORPHAN: &str = "
@@ -371,6 +373,27 @@ fn a_shutdown_that_goes_on_is_healthy() {
 }
 
 #[test]
+fn a_generator_that_does_not_end_with_the_loop() {
+    let found = after_two_seconds(
+        "
+event started unset
+loop main idle
+thread 4711 MainThread loop main
+task Task-2
+  std BaseEventLoop.shutdown_asyncgens asyncio/base_events.py:584
+  waits gather tasks Task-3
+task Task-3
+  agen rows app.py:8
+  waits wait started
+",
+    );
+    assert!(
+        found.contains("shutdown_asyncgens() in task Task-2 has waited for at least 2.0 s for 1 task to end"),
+        "{found}"
+    );
+}
+
+#[test]
 fn a_shutdown_that_waits_for_a_thread() {
     assert!(
         after_two_seconds(
@@ -387,4 +410,63 @@ task main
         )
         .contains("has waited for at least 2.0 s for 1 thread to end, which is in copy() at app.py:7")
     );
+}
+
+const CLOSING: &str = "
+loop main idle
+thread 4711 MainThread loop main
+task Task-1
+  main app.py:13
+  lib Pool.close asyncpg/pool.py:1092
+  waits gather tasks release
+task release
+  lib PoolConnectionHolder.wait_until_released asyncpg/pool.py:298
+  waits await future asyncio.Future
+task report
+  report app.py:6
+  in asyncpg.pool.PoolAcquireContext
+  lib AsyncClient.get httpx/_client.py:1768
+  waits await future asyncio.Future
+";
+
+#[test]
+fn a_pool_that_is_closed_while_somebody_has_a_connection() {
+    assert_snapshot!(after_two_seconds(CLOSING), @"
+    0 shutdown-hang (error, suspected): Pool.close() in task Task-1, called in main() at app.py:13, has waited for at least 2.0 s for 1 task to give back what is of the pool, which waits for a Future in report() at app.py:6
+      waits task report report app.py:6: waits for a Future
+      caller task Task-1 main app.py:13: waits for what was taken from the pool
+      ? that they have what the pool waits for is inferred from the library that it is of
+      try bound what is done with a connection, by `asyncio.timeout(…)`, or cancel it before the pool is closed
+      try bound the closing: `asyncio.wait_for(pool.close(), …)`, then give the connections up (asyncpg: `terminate()`)
+    ");
+    // What it has is of another library; then nobody is known who would give a connection back.
+    assert_snapshot!(after_two_seconds(&CLOSING.replace("in asyncpg.", "in redis.")), @"
+    0 shutdown-hang (error, suspected): Pool.close() in task Task-1, called in main() at app.py:13, has waited for at least 2.0 s for what was taken from the pool: nobody alive was found who would give it back
+      caller task Task-1 main app.py:13: waits for what was taken from the pool
+      ? a holder that took its connection without `async with` is not found
+      try take connections with `async with`, so that they are given back on every way
+    ");
+    let moving = CLOSING.replace(
+        "httpx/_client.py:1768\n  waits await future asyncio.Future",
+        "httpx/_client.py:1768\n  waits sleep timer 3",
+    );
+    assert_eq!(after_two_seconds(&moving), "healthy");
+    assert_eq!(
+        after_two_seconds(
+            &CLOSING.replace("waits gather tasks release", "waits gather tasks release timeout 10")
+        ),
+        "healthy"
+    );
+}
+
+#[test]
+fn a_pool_with_a_limit_for_each_host_does_not_say_which_is_reached() {
+    let slots = |per_host| {
+        let mut pool = snapshot("pool http 2/2 type aiohttp.connector.TCPConnector").resources.remove(0);
+        let detail = |name: &str, value| Detail { name: name.into(), value };
+        pool.state.capacity = None;
+        pool.state.details = vec![detail("_limit", 100), detail("_limit_per_host", per_host)];
+        crate::graph::slots(&pool)
+    };
+    assert_eq!((slots(0), slots(2)), (Some(100), None));
 }
