@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rig import tool
+from rig import target, tool
 from test_examples import EXAMPLES, NAMES, SINCE, start
 
 # The checks that must speak, and a line of the program that the first of them must name.
@@ -112,6 +112,35 @@ def test_a_finding_has_what_the_contract_promises(some_interpreter):
         assert set(line) >= {"role", "text", "task", "function", "file", "line"}
     assert (finding["severity"], finding["certainty"]) == ("error", "proven")
     assert len(result.stdout.splitlines()) == 1
+
+
+GENERATOR = """
+import asyncio, _stage
+
+async def rows():
+    try:
+        yield 1
+    finally:
+        _stage.ready_when_parked()
+        await asyncio.Event().wait()
+
+async def main():
+    global left
+    left = rows()
+    async for row in left:
+        break
+
+_stage.run(main)
+"""
+
+
+def test_the_end_of_a_loop_that_a_generator_holds_up(interpreter, tmp_path):
+    path = tmp_path / "export.py"
+    path.write_text(GENERATOR)
+    with target.Target([interpreter.path, path], env={"PYTHONPATH": str(EXAMPLES), "PYTHONDONTWRITEBYTECODE": "1"}) as program:
+        [finding] = check(program)
+    assert (finding["check"], finding["certainty"]) == ("shutdown-hang", "proven"), finding
+    assert "shutdown_asyncgens() in task" in finding["summary"] and "in rows() at export.py:9" in finding["summary"]
 
 
 def test_what_cannot_be_read_is_an_error():
