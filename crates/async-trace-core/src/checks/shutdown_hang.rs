@@ -195,7 +195,7 @@ fn of_pool(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings
             scene.waited(1)
         );
         finding(CHECK.slug, Severity::Error, summary)
-            .doubt("a holder that took its connection without `async with` is not found")
+            .doubt("what the pool waits for is inferred, and who took a connection without `async with` is not found")
             .advice("take connections with `async with`, so that they are given back on every way")
     } else {
         let mut found = describe(scene, &waits, "give back what is of the pool", &holders, &[])

@@ -443,7 +443,7 @@ fn a_pool_that_is_closed_while_somebody_has_a_connection() {
     assert_snapshot!(after_two_seconds(&CLOSING.replace("in asyncpg.", "in redis.")), @"
     0 shutdown-hang (error, suspected): Pool.close() in task Task-1, called in main() at app.py:13, has waited for at least 2.0 s for what was taken from the pool: nobody alive was found who would give it back
       caller task Task-1 main app.py:13: waits for what was taken from the pool
-      ? a holder that took its connection without `async with` is not found
+      ? what the pool waits for is inferred, and who took a connection without `async with` is not found
       try take connections with `async with`, so that they are given back on every way
     ");
     let moving = CLOSING.replace(
