@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from rig import target, tool
-from test_examples import EXAMPLES, NAMES, SINCE, start
+from test_examples import EXAMPLES, NAMES, SINCE, STAGED, start
 
 # The checks that must speak, and a line of the program that the first of them must name.
 SICK = {
@@ -137,7 +137,7 @@ _stage.run(main)
 def test_the_end_of_a_loop_that_a_generator_holds_up(interpreter, tmp_path):
     path = tmp_path / "export.py"
     path.write_text(GENERATOR)
-    with target.Target([interpreter.path, path], env={"PYTHONPATH": str(EXAMPLES), "PYTHONDONTWRITEBYTECODE": "1"}) as program:
+    with target.Target([interpreter.path, path], env=STAGED) as program:
         [finding] = check(program)
     assert (finding["check"], finding["certainty"]) == ("shutdown-hang", "proven"), finding
     assert "shutdown_asyncgens() in task" in finding["summary"] and "in rows() at export.py:9" in finding["summary"]

@@ -14,6 +14,8 @@ from rig import golden, interpreters, target, tool
 
 EXAMPLES = interpreters.ROOT / "examples"
 EXPECTED = EXAMPLES / "expected"
+# For programs elsewhere that are staged as the examples are.
+STAGED = {"PYTHONPATH": str(EXAMPLES), "PYTHONDONTWRITEBYTECODE": "1"}
 
 SINCE = {"task_group_tree": (3, 11), "cancel_swallowed": (3, 11), "eager_tasks": (3, 12), "timeout_swallowed": (3, 11)}
 

@@ -14,7 +14,7 @@ import pytest
 from rig import interpreters, target, tool
 from test_cases import CASES, cases_python  # noqa: F401
 from test_checks import SICK, UNDECIDED
-from test_examples import EXAMPLES, NAMES, SINCE, start
+from test_examples import NAMES, SINCE, STAGED, start
 
 PROGRAMS = interpreters.ROOT / "tests" / "healthy"
 LIBRARIES = ["aiohttp", "anyio", "async_timeout", "websockets", "uvloop==0.23.0", "exceptiongroup", "typing_extensions"]
@@ -55,10 +55,9 @@ def test_examples(interpreter, loop, runs):
 def test_services(interpreter, loop, runs):
     python = interpreters.with_packages(interpreter, "healthy", LIBRARIES)
     flags = ["--uvloop"] if loop == "uvloop" else []
-    environment = {"PYTHONPATH": str(EXAMPLES), "PYTHONDONTWRITEBYTECODE": "1"}
 
     def begin(path):
-        return lambda: target.Target([python, path, *flags], env=environment)
+        return lambda: target.Target([python, path, *flags], env=STAGED)
 
     assert findings({path.stem: begin(path) for path in sorted(PROGRAMS.glob("*.py"))}, runs) == {}
 

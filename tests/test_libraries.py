@@ -7,7 +7,7 @@ import json
 
 import pytest
 from rig import interpreters, target, tool
-from test_examples import EXAMPLES
+from test_examples import STAGED
 
 PROGRAMS = interpreters.ROOT / "tests" / "libraries"
 LIBRARIES = ["aiohttp", "aiosqlite", "anyio", "asgiref", "greenlet", "sqlalchemy>=2"]
@@ -33,7 +33,7 @@ def test_it_is_known_who_has_it(interpreter, name):
     python = interpreters.with_packages(interpreter, "libraries", LIBRARIES)
     path = PROGRAMS / f"{name}.py"
     check, waiting, count, what, (role, function, holders) = EXPECTED[name]
-    with target.Target([python, path], env={"PYTHONPATH": str(EXAMPLES), "PYTHONDONTWRITEBYTECODE": "1"}) as program:
+    with target.Target([python, path], env=STAGED) as program:
         result = tool.run("check", program.pid, "--json")
     assert result.returncode == 1, result.stdout + result.stderr
     (finding,) = json.loads(result.stdout)["findings"]

@@ -397,7 +397,7 @@ pub fn awaits_future(index: &Index<'_>, user: &Holder, future: Id) -> bool {
         .is_some_and(|waits| matches!(waits.target, Target::Future { id, .. } if id == future))
 }
 
-/// How many slots a pool or semaphore has: as was read, else by what its type calls the number, where that is all.
+/// How many slots a pool or semaphore has: as was read, else by what its type calls the number, where it is the only limit.
 #[must_use]
 pub fn slots(resource: &Resource) -> Option<i64> {
     const NAMES: &[&str] = &[

@@ -35,6 +35,18 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
     }
 }
 
+/// What a task waits for.
+fn target(task: &Task) -> Option<&Target> {
+    task.waits_for.as_ref().map(|w| &w.target)
+}
+
+/// The line of a task that waits for others.
+fn caller(task: &Task, text: &str, at: Option<&Frame>) -> Evidence {
+    let mut line = Evidence::new(Role::Caller, text).at(at);
+    line.task = Some(TaskRef::of(task));
+    line
+}
+
 /// The frame of a shutdown that the task was in all the time.
 fn shutdown_frame<'a>(scene: &Scene<'_>, place: u32, task: &'a Task) -> Option<&'a Frame> {
     let is_shutdown = |f: &&Frame| {
@@ -54,7 +66,7 @@ fn shutdown_frame<'a>(scene: &Scene<'_>, place: u32, task: &'a Task) -> Option<&
             // A function of this name may as well wait for the signal to begin.
             Origin::Own => {
                 matches!(name, "shutdown" | "graceful_shutdown")
-                    && matches!(task.waits_for.as_ref().map(|w| &w.target), Some(Target::Tasks { .. }))
+                    && matches!(target(task), Some(Target::Tasks { .. }))
             }
         }
     };
@@ -99,7 +111,7 @@ fn of_task(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings
         return;
     }
     let waits_for_me = scene.behind(&[place]);
-    let guilty: Vec<u32> = match task.waits_for.as_ref().map(|w| &w.target) {
+    let guilty: Vec<u32> = match target(task) {
         Some(Target::Tasks { pending, .. }) => {
             pending.iter().filter_map(|id| scene.index.task(*id)).filter(|t| stays(scene, *t)).collect()
         }
@@ -127,13 +139,10 @@ fn of_task(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings
         return;
     }
     let waits = format!("{}() in {}", frame.function, words::task(task));
-    let mut found = describe(scene, &waits, "end", &guilty, &threads);
-    let mut line = Evidence::new(Role::Caller, "waits for the others to end").at(Some(frame));
-    line.task = Some(TaskRef::of(task));
-    found.evidence.push(line);
+    let mut found = advised(describe(scene, &waits, "end", &guilty, &threads), !guilty.is_empty());
+    found.evidence.push(caller(task, "waits for the others to end", Some(frame)));
     found.consequences = scene.consequences(&waits_for_me);
-    if !matches!(task.waits_for.as_ref().map(|w| &w.target), Some(Target::Tasks { .. })) && threads.is_empty()
-    {
+    if !matches!(target(task), Some(Target::Tasks { .. })) && threads.is_empty() {
         found = found.doubt("it polls: that it waits for these tasks is inferred, not read");
     }
     findings.add(found, guilty.into_iter().chain([place]).chain(waits_for_me));
@@ -153,7 +162,7 @@ fn closing_pool(task: &Task) -> Option<&Frame> {
 /// A pool that is being closed waits until all that was taken from it is given back.
 fn of_pool(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings) {
     let task = scene.task(place);
-    let helpers: Vec<u32> = match task.waits_for.as_ref().map(|w| &w.target) {
+    let helpers: Vec<u32> = match target(task) {
         Some(Target::Tasks { pending, .. }) => {
             pending.iter().filter_map(|id| scene.index.task(*id)).collect()
         }
@@ -161,8 +170,8 @@ fn of_pool(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings
     };
     // Whoever talks to a server to close a connection waits for that one.
     let waits_inside = |place: &u32| {
-        let target = scene.task(*place).waits_for.as_ref().map(|w| &w.target);
-        scene.is_still(*place) && matches!(target, Some(Target::Future { .. } | Target::Resource { .. }))
+        scene.is_still(*place)
+            && matches!(target(scene.task(*place)), Some(Target::Future { .. } | Target::Resource { .. }))
     };
     if !scene.is_still(place) || !helpers.iter().any(waits_inside) || ends_soon(scene, place) {
         return;
@@ -200,10 +209,9 @@ fn of_pool(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings
     } else {
         let mut found = describe(scene, &waits, "give back what is of the pool", &holders, &[])
             .doubt("that they have what the pool waits for is inferred from the library that it is of");
-        found.advice.clear();
         // What comes from outside may still come.
         let is_from_outside = |other: &u32| {
-            let target = scene.task(*other).waits_for.as_ref().map(|w| &w.target);
+            let target = target(scene.task(*other));
             matches!(target, Some(Target::File { .. } | Target::Job { .. } | Target::Process { .. }))
         };
         if holders.iter().any(is_from_outside) {
@@ -213,10 +221,7 @@ fn of_pool(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings
             .advice("bound what is done with a connection, by `asyncio.timeout(…)`, or cancel it before the pool is closed")
             .advice("bound the closing: `asyncio.wait_for(pool.close(), …)`, then give the connections up (asyncpg: `terminate()`)")
     };
-    let mut line =
-        Evidence::new(Role::Caller, "waits for what was taken from the pool").at(own_frame(&task.chain));
-    line.task = Some(TaskRef::of(task));
-    found.evidence.push(line);
+    found.evidence.push(caller(task, "waits for what was taken from the pool", own_frame(&task.chain)));
     found.consequences = scene.consequences(&waits_for_me);
     findings.add(found, holders.into_iter().chain(helpers).chain([place]).chain(waits_for_me));
 }
@@ -255,8 +260,12 @@ fn describe(scene: &Scene<'_>, waits: &str, until: &str, guilty: &[u32], threads
         line.thread = Some(words::thread_ref(thread));
         lines.push(line);
     }
-    let found = finding(CHECK.slug, Severity::Error, summary).evidence(lines);
-    if guilty.is_empty() {
+    finding(CHECK.slug, Severity::Error, summary).evidence(lines)
+}
+
+/// What to do about tasks, or threads, that do not end.
+fn advised(found: Finding, are_tasks: bool) -> Finding {
+    if !are_tasks {
         return found
             .advice("let the thread's function look now and then at a threading.Event that the shutdown sets")
             .advice("or run what may last for ever in a daemon thread of its own, not in an executor");
@@ -282,7 +291,7 @@ fn of_runner(scene: &Scene<'_>, thread: &Thread, findings: &mut Findings) {
         return;
     }
     let found = describe(scene, "asyncio.run() has cancelled all tasks and", "end", &guilty, &[]);
-    let found = found.doubt("they may still be cleaning up");
+    let found = advised(found, true).doubt("they may still be cleaning up");
     let behind = scene.behind(&guilty);
     findings.add(found, guilty.into_iter().chain(behind));
 }
@@ -309,7 +318,7 @@ fn of_interpreter(scene: &Scene<'_>, thread: &Thread, findings: &mut Findings) {
     if left.is_empty() {
         return;
     }
-    let mut found = describe(scene, "the interpreter is ending and", "end", &[], &left);
+    let mut found = advised(describe(scene, "the interpreter is ending and", "end", &[], &left), false);
     found.evidence.push(Evidence {
         thread: Some(words::thread_ref(thread)),
         ..Evidence::new(Role::Caller, "waits for the others to end").at(thread.stack.last())
