@@ -3,6 +3,7 @@
 use super::chain::Node;
 use super::resource;
 use super::walk::{On, Session, Wait, Walked};
+use crate::cpython::frame::Frame;
 use crate::cpython::object::{Kind, Read, Reader};
 use crate::memory::addr::Addr;
 use async_trace_core::snapshot::{ResourceKind, Trust, Verb};
@@ -22,7 +23,7 @@ pub(crate) fn on(session: &Session<'_>, nodes: &[Node], walked: &mut Walked) -> 
             return Some(wait(On::Job(future), Verb::Wait, Trust::Read, None));
         }
     }
-    let (lock, verb) = lock_being_acquired(reader, inner).ok().flatten()?;
+    let lock = lock_being_acquired(reader, inner).ok().flatten()?;
     if !reader.thread_lock_is_taken(lock) {
         return None;
     }
@@ -32,17 +33,16 @@ pub(crate) fn on(session: &Session<'_>, nodes: &[Node], walked: &mut Walked) -> 
     }
     walked.resources.add(reader, lock, &mut walked.problems);
     let name = super::names::of(session, lock, nodes, nodes.len() - 1);
-    Some(wait(On::Resource(lock), verb, Trust::Inferred, name))
+    Some(wait(On::Resource(lock), Verb::Acquire, Trust::Inferred, name))
 }
 
 /// The `threading` lock whose `acquire` or `__enter__` a frame is calling: it lies on the frame's
 /// value stack, as itself or as the object of a bound method.
-fn lock_being_acquired(
-    reader: &Reader<'_>,
-    frame: &crate::cpython::frame::Frame,
-) -> Read<Option<(Addr, Verb)>> {
+fn lock_being_acquired(reader: &Reader<'_>, frame: &Frame) -> Read<Option<Addr>> {
     let slots = frame.live_slots(reader)?;
-    for slot in slots.into_iter().rev() {
+    // What lies below belongs to the `with` blocks that the frame is inside of: locks that it has.
+    let entered = frame.withs(reader)?.iter().map(|with| with.depth).max().unwrap_or(0);
+    for slot in slots.into_iter().skip(entered as usize).rev() {
         if !reader.is_object(slot) {
             continue;
         }
@@ -50,6 +50,7 @@ fn lock_being_acquired(
             Kind::ThreadLock | Kind::ThreadRlock => slot,
             Kind::Builtin => {
                 let (name, owner) = reader.builtin(slot)?;
+                // 3.9 and 3.10 have the exit of a block on the stack before they enter it.
                 let enters = matches!(&*name, "acquire" | "__enter__" | "__exit__" | "acquire_lock");
                 if !enters || owner.is_null() {
                     continue;
@@ -60,7 +61,7 @@ fn lock_being_acquired(
         };
         if matches!(resource::kind(reader, lock)?, Some(ResourceKind::ThreadLock | ResourceKind::ThreadRlock))
         {
-            return Ok(Some((lock, Verb::Acquire)));
+            return Ok(Some(lock));
         }
     }
     Ok(None)

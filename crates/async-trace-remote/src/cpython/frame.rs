@@ -26,6 +26,8 @@ pub(crate) struct With {
     pub manager: Addr,
     /// The index of the block's handler.
     pub handler: u32,
+    /// The depth of the value stack in its body: its exit lies just below.
+    pub depth: u32,
 }
 
 /// What lies in a slot of a frame.
@@ -215,7 +217,7 @@ impl Frame {
             _ if reader.type_of(exit)?.short_name() == "method-wrapper" => reader.ptr(exit + 24)?,
             _ => return Ok(()),
         };
-        out.push(With { manager, handler });
+        out.push(With { manager, handler, depth });
         Ok(())
     }
 }
