@@ -154,3 +154,15 @@ def test_no_text_of_the_target_reaches_the_terminal_unescaped(interpreter):
         assert {task["name"] for task in snapshot["tasks"]} >= {
             "\x1b]0;title\x07\x1b[2J\x1b[31m\r\nerror: all is lost\u202egnp.exe\x9b1m"
         }
+
+
+def test_a_thread_that_waits_for_the_gil_does_not_wait_for_the_lock_that_it_holds(interpreter):
+    with target.Target([interpreter.path, TARGETS / "starved.py"]) as program:
+        starved = 0
+        for _ in range(200):
+            (thread,) = [t for t in tool.snapshot(program.pid)["threads"] if t["name"] == "MainThread"]
+            assert "waits_for" not in thread
+            starved += thread.get("waits_for_gil", False)
+            if starved == 3:
+                return
+        pytest.fail("it never waited for the GIL")

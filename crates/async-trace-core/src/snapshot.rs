@@ -185,6 +185,9 @@ pub struct Thread {
     /// Whether it holds its interpreter's GIL; absent where this is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds_gil: Option<bool>,
+    /// Whether it waits for its interpreter's GIL: it sleeps on the lock of the GIL itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits_for_gil: bool,
     /// CPU time it has used, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_us: Option<u64>,

@@ -223,8 +223,14 @@ impl<'f> Assembly<'_, '_, 'f> {
                 let file = call.file(&read).map(|fd| self.facts.surroundings.file(fd));
                 Syscall { name, file }
             });
-            let sleeps = state != ThreadState::Running;
-            let waits_for = found.waits_for.as_ref().filter(|_| sleeps).map(|wait| self.wait(wait, walked));
+            // Between two lines a thread can wait for the GIL wherever it is: then it waits for nothing else.
+            let waits_for_gil = os
+                .as_ref()
+                .and_then(|os| os.syscall.as_ref()?.futex())
+                .is_some_and(|futex| found.state.gil.as_ref().is_some_and(|gil| gil.contains(&Addr(futex))));
+            let is_blocked = state != ThreadState::Running && !waits_for_gil;
+            let waits_for =
+                found.waits_for.as_ref().filter(|_| is_blocked).map(|wait| self.wait(wait, walked));
             if let Some(WaitsFor { target: Target::Resource { id }, .. }) = &waits_for {
                 self.blocked.entry(Addr(id.0)).or_default().push(tid);
             }
@@ -254,6 +260,7 @@ impl<'f> Assembly<'_, '_, 'f> {
                 state,
                 syscall,
                 holds_gil: found.state.holds_gil,
+                waits_for_gil,
                 cpu_us: os.as_ref().map(|os| os.cpu_us),
                 stack: found.chain.clone(),
                 event_loop: found.running_loop.map(Id::from),

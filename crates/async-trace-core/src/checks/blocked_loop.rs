@@ -4,7 +4,7 @@ use super::words::{self, seconds};
 use super::{Check, Findings, Scene, finding};
 use crate::finding::{Consequence, Evidence, Finding, Role, Severity, TaskRef};
 use crate::frame::{Frame, FrameKind, Origin};
-use crate::snapshot::{EventLoop, FileKind, LoopState, ResourceKind, Syscall, Target, Thread, ThreadState};
+use crate::snapshot::{EventLoop, FileKind, LoopState, Syscall, Target, Thread, ThreadState};
 
 pub(super) const CHECK: Check = Check {
     slug: "blocked-loop",
@@ -371,20 +371,10 @@ fn runs_below_a_task(thread: &Thread) -> bool {
 
 /// The thread that holds the GIL all the time at the same line while the loop's thread wants it.
 fn gil_holder<'a>(scene: &Scene<'a>, thread: &Thread) -> Option<&'a Thread> {
-    if scene.history.interval_s < 0.9 * scene.config.blocked_s || thread.holds_gil != Some(false) {
-        return None;
-    }
-    let wants_it = |t: &Thread| {
-        t.holds_gil == Some(false) && t.syscall.as_ref().is_some_and(|call| &*call.name == "futex")
-    };
-    let is_lock = thread.waits_for.as_ref().is_some_and(|w| match w.target {
-        Target::Resource { id } => scene
-            .index
-            .get_resource(id)
-            .is_some_and(|r| matches!(r.kind, ResourceKind::ThreadLock | ResourceKind::ThreadRlock)),
-        _ => true,
-    });
-    if is_lock || !scene.history.thread_always(thread.tid, |_, t| wants_it(t)) {
+    if scene.history.interval_s < 0.9 * scene.config.blocked_s
+        || !thread.waits_for_gil
+        || !scene.history.thread_always(thread.tid, |_, t| t.waits_for_gil)
+    {
         return None;
     }
     scene.now.threads.iter().find(|other| {

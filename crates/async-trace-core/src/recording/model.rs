@@ -118,7 +118,7 @@ changes!(Capture {
 });
 changes!(Thread {
     tid = 0, name = none(), interpreter = 0, state = ThreadState::Unknown, syscall = None, holds_gil = None,
-    cpu_us = None, stack = no_frames(), event_loop = None, task = None, job = None, waits_for = None,
+    waits_for_gil = false, cpu_us = None, stack = no_frames(), event_loop = None, task = None, job = None, waits_for = None,
     holds = Vec::new()
 });
 changes!(EventLoop {

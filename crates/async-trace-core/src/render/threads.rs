@@ -150,6 +150,7 @@ impl Tree<'_> {
         let line: &mut Line = &mut self.line;
         line.say(self.glyphs.arrow);
         match (thread.state, &thread.syscall) {
+            _ if thread.waits_for_gil => _ = line.say("waits for the GIL, which other threads use"),
             (ThreadState::Running, None) => _ = line.say("uses the CPU"),
             (ThreadState::Disk, None) => _ = line.say("waits for a disk or a network file system"),
             (ThreadState::Stopped, _) => {
@@ -174,7 +175,7 @@ pub(super) fn is_idle(thread: &Thread) -> bool {
 fn alike<'a>(threads: &[&'a Thread]) -> Vec<Vec<&'a Thread>> {
     let mut groups: Vec<Vec<&Thread>> = Vec::new();
     let plain = |t: &Thread| t.waits_for.is_none() && t.holds.is_empty();
-    let call = |t: &Thread| t.syscall.as_ref().map(|call| call.name.clone());
+    let call = |t: &Thread| (t.syscall.as_ref().map(|call| call.name.clone()), t.waits_for_gil);
     let job = |t: &Thread| t.job.as_ref().map(|job| (job.function.clone(), job.executor));
     for thread in threads {
         let same = groups.iter_mut().find(|g| {

@@ -4,6 +4,7 @@ use super::frame::Frame;
 use super::layout::{CurrentFrame, RunningLoop};
 use super::object::{Kind, Read, Reader, Torn};
 use crate::memory::addr::Addr;
+use std::ops::Range;
 
 const MAX_INTERPRETERS: usize = 256;
 const MAX_THREADS: usize = 1 << 16;
@@ -32,6 +33,8 @@ pub(crate) struct ThreadState {
     /// `threading.get_ident()`.
     pub ident: u64,
     pub holds_gil: Option<bool>,
+    /// The memory of its interpreter's GIL, its locks included.
+    pub gil: Option<Range<Addr>>,
 }
 
 /// A thread's Python stack, innermost frame first.
@@ -65,7 +68,8 @@ pub(crate) fn threads(
     interpreter: Interpreter,
 ) -> Read<Vec<ThreadState>> {
     let l = &reader.layout.thread;
-    let holder = gil_holder(reader, runtime, interpreter).ok();
+    let gil = Gil::of(reader, runtime, interpreter).ok();
+    let holder = gil.as_ref().and_then(|gil| gil.holder(reader).ok());
     let mut out = Vec::new();
     let mut addr = reader.ptr(interpreter.addr + reader.layout.interpreter.threads_head)?;
     while !addr.is_null() {
@@ -81,27 +85,49 @@ pub(crate) fn threads(
             Some(offset) => reader.u32(addr + offset)?,
             None => reader.u32(Addr(ident) + PTHREAD_TID).unwrap_or(0),
         };
-        out.push(ThreadState { addr, interpreter, tid, ident, holds_gil: holder.map(|h| h == Some(addr)) });
+        let holds_gil = holder.map(|h| h == Some(addr));
+        let gil = gil.as_ref().and_then(Gil::memory);
+        out.push(ThreadState { addr, interpreter, tid, ident, holds_gil, gil });
         addr = reader.ptr(addr + l.next)?;
     }
     out.reverse();
     Ok(out)
 }
 
-/// The thread state that holds the GIL.
-fn gil_holder(reader: &Reader<'_>, runtime: Addr, interpreter: Interpreter) -> Read<Option<Addr>> {
-    let (locked, holder) = match (&reader.layout.runtime.gil, reader.layout.interpreter.gil) {
-        (Some(gil), _) => (runtime + gil.locked, runtime + gil.last_holder),
-        // struct _gil_runtime_state {interval, last_holder, locked, …}
-        (None, Some(offset)) => {
-            let gil = reader.ptr(interpreter.addr + offset)?;
-            (gil + 16, gil + 8)
+/// Where an interpreter's GIL lies: `struct _gil_runtime_state` (`pycore_gil.h`).
+struct Gil {
+    last_holder: Addr,
+    locked: Addr,
+}
+
+impl Gil {
+    /// Two numbers and two pointers, and then two condition variables with a mutex each.
+    const SIZE: u64 = 4 * 8 + 2 * (48 + 40);
+
+    fn of(reader: &Reader<'_>, runtime: Addr, interpreter: Interpreter) -> Read<Self> {
+        match (&reader.layout.runtime.gil, reader.layout.interpreter.gil) {
+            (Some(gil), _) => {
+                Ok(Self { last_holder: runtime + gil.last_holder, locked: runtime + gil.locked })
+            }
+            (None, Some(offset)) => {
+                let gil = reader.ptr(interpreter.addr + offset)?;
+                Ok(Self { last_holder: gil + 8, locked: gil + 16 })
+            }
+            (None, None) => Err(Torn("a table without a GIL")),
         }
-        (None, None) => return Err(Torn("a table without a GIL")),
-    };
-    match reader.i32(locked)? {
-        1 => reader.ptr(holder).map(Addr::non_null),
-        _ => Ok(None),
+    }
+
+    /// The thread state that holds it.
+    fn holder(&self, reader: &Reader<'_>) -> Read<Option<Addr>> {
+        match reader.i32(self.locked)? {
+            1 => reader.ptr(self.last_holder).map(Addr::non_null),
+            _ => Ok(None),
+        }
+    }
+
+    fn memory(&self) -> Option<Range<Addr>> {
+        let start = Addr(self.last_holder.0.checked_sub(8)?);
+        Some(start..Addr(start.0.checked_add(Self::SIZE)?))
     }
 }
 

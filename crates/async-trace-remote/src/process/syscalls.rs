@@ -40,6 +40,12 @@ impl RawSyscall {
         (fd >= 0).then_some(fd)
     }
 
+    /// The address that it sleeps on, where it is a `futex`.
+    #[must_use]
+    pub fn futex(&self) -> Option<u64> {
+        (self.name() == Some("futex")).then_some(self.args[0])
+    }
+
     /// Whether it is a wait for many files at once: what an idle event loop does.
     #[must_use]
     pub fn is_selector_wait(&self) -> bool {

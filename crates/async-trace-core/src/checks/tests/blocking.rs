@@ -127,7 +127,7 @@ task main
 fn another_thread_that_does_not_let_go_of_the_gil() {
     assert_snapshot!(after_two_seconds("
 loop main idle
-thread 4711 MainThread loop main no-gil syscall futex
+thread 4711 MainThread loop main waits-for-gil syscall futex
   std EpollSelector.select selectors.py:468
 thread 4712 cruncher running gil cpu 9
   crunch native.py:8

@@ -428,7 +428,7 @@ thread 4712 asyncio_0 disk job copy for copy-1 on pool syscall read file 12 /srv
 thread 4713 asyncio_1 disk job copy for copy-2 on pool syscall read file 13 /srv/data/big.bin
   std _worker concurrent/futures/thread.py:92
   copy app.py:14
-thread 4720 kafka-poll sleeping syscall epoll_wait
+thread 4720 kafka-poll waits-for-gil sleeping syscall futex
   std Thread.run threading.py:1010
   lib Client.poll kafka/client.py:601
 loop main idle
@@ -468,7 +468,7 @@ task resolve
       thread kafka-poll (4720)
         Thread.run   threading.py:1010
         Client.poll  kafka/client.py:601
-        → waits for something to happen (epoll_wait)
+        → waits for the GIL, which other threads use
     ");
 }
 
