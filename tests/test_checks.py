@@ -27,6 +27,7 @@ SICK = {
     "deadlock_thread_lock": (["deadlock", "blocked-loop"], "with self._lock"),
     "deadlock_two_locks": (["deadlock"], "async with account.lock"),
     "executor_full": (["executor-starved"], "run_in_executor(None, read_template"),
+    "feed_failed": (["never-wakes"], "seen.append(await inbox.get())"),
     "lost_wakeup": (["lost-wakeup"], "await device.connected.wait()"),
     "never_awaited": (["never-awaited"], "async def send_mail"),
     "never_set": (["never-wakes"], "await loaded.wait()"),

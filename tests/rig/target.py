@@ -140,7 +140,10 @@ def wait_asleep(target):
     """Waits until all of its threads sleep: then there is nobody left who could change something."""
 
     def asleep():
-        return {thread_state(target.pid, task.name) for task in Path(f"/proc/{target.pid}/task").iterdir()} == {"S"}
+        try:
+            return {thread_state(target.pid, task.name) for task in Path(f"/proc/{target.pid}/task").iterdir()} == {"S"}
+        except (FileNotFoundError, ProcessLookupError):
+            return False  # a thread has just ended
 
     wait_until(asleep, "all threads sleep")
 

@@ -361,12 +361,14 @@ impl Making<'_> {
         Some(found)
     }
 
-    /// Who could set an event, notify a condition, put an item: only if every reference is known.
+    /// Who could set an event, notify a condition, put an item: only if every reference is known, or somebody has failed who
+    /// could.
     fn announcers(&self, resource: &Resource, verb: Verb) -> Option<(Vec<u32>, bool)> {
         if resource.state.set == Some(true) || verb == Verb::Get && resource.state.size > Some(0) {
             return None;
         }
-        if let Some(reach) = resource.reach.as_ref().filter(|reach| reach.extent != Extent::Frames) {
+        let says = |reach: &&Reach| reach.extent != Extent::Frames || !reach.failed.is_empty();
+        if let Some(reach) = resource.reach.as_ref().filter(says) {
             return self.able(reach, |user| self.waits_with(user, resource, verb));
         }
         let inside = holders(self.index, resource);

@@ -497,6 +497,22 @@ pub struct Failure {
     pub error: Text,
     /// Where it was raised: the innermost frame of the program's own code.
     pub at: Frame,
+    /// The task that it has ended, where nobody has asked for its exception yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<FailedTask>,
+}
+
+/// A task that has failed, and nobody has looked at how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FailedTask {
+    /// Its name.
+    pub name: Text,
+    /// The outermost function of the program's own code that it was in.
+    pub function: Text,
+    /// Who created it, where this is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Creation>,
 }
 
 /// How far a search for references went.
@@ -785,8 +801,8 @@ pub enum CreationSource {
     CoroutineOrigin,
     /// async-trace's own hook in the target.
     Hook,
-    /// Nobody: it is the only line that calls the function and does not await it, in the files of the program that
-    /// tasks and threads run, and its own.
+    /// Nobody: it is the only line that calls the function and does not await it (or, for a task, that makes one of it), in
+    /// the files of the program that tasks and threads run, and its own.
     SourceText,
 }
 

@@ -296,7 +296,7 @@ impl<'f> Assembly<'_, '_, 'f> {
                 waits_for.future = found.waiter.non_null().map(Id::from);
                 // Nobody who has the object that it seems to wait for can bring this future any more.
                 if let (Target::Resource { id }, Some(reach)) =
-                    (&waits_for.target, reach(found.waiter, walked))
+                    (&waits_for.target, reach(found.waiter, walked).or_else(|| lost(found, walked)))
                 {
                     waits_for.within = Some(*id);
                     waits_for.name = None;
@@ -393,7 +393,7 @@ impl<'f> Assembly<'_, '_, 'f> {
             On::Future(future) => Target::Future {
                 id: (*future).into(),
                 type_name: self.type_name(*future),
-                reach: reach(*future, walked),
+                reach: reach(*future, walked).or_else(|| users(*future, walked)),
             },
             On::AsCompleted(_) => Target::Tasks { pending: Vec::new(), done: 0, any: Some(true) },
             On::Turn => Target::Turn,
@@ -497,15 +497,28 @@ fn reach(object: Addr, walked: &Walked) -> Option<Reach> {
     })
 }
 
-/// Who can get at a queue, as far as their variables tell.
-fn users(queue: Addr, walked: &Walked) -> Option<Reach> {
-    let mut found: Vec<User> = walked.users.get(&queue)?.iter().copied().collect();
-    found.sort_unstable();
-    let users = found.into_iter().map(|found| match found {
+/// Who can get at what is awaited, as far as their variables tell.
+fn users(object: Addr, walked: &Walked) -> Option<Reach> {
+    let found = walked.users.get(&object)?;
+    let mut users: Vec<User> = found.users.iter().copied().collect();
+    users.sort_unstable();
+    let users = users.into_iter().map(|found| match found {
         User::Task(addr) => user(walked.task(addr), None),
         User::Thread(tid) => user(None, Some(tid)),
     });
-    Some(Reach { extent: Extent::Frames, users: users.collect(), others: Vec::new(), failed: Vec::new() })
+    Some(Reach {
+        extent: Extent::Frames,
+        users: users.collect(),
+        others: Vec::new(),
+        failed: found.failed.clone(),
+    })
+}
+
+/// Who could have completed the future that a task awaits and has failed, where nobody else was found.
+fn lost(task: &walk::Task, walked: &Walked) -> Option<Reach> {
+    let found = walked.users.get(&task.waiter)?;
+    let is_alone = found.users.iter().all(|user| *user == User::Task(task.addr));
+    if is_alone && !found.failed.is_empty() { users(task.waiter, walked) } else { None }
 }
 
 /// Somebody who can get at something, at the line of the program's own code.

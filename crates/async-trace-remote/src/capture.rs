@@ -8,8 +8,9 @@ pub(crate) mod live;
 mod noise;
 
 use crate::assemble;
+use crate::asyncio::heap::OnHeap;
 use crate::asyncio::walk::{self, Check, Names, Session, Walked};
-use crate::asyncio::{Places, Scouted, heap, link, reach, users};
+use crate::asyncio::{Places, Scouted, failed, heap, link, reach, users};
 use crate::cpython::layout::{self, Layout};
 use crate::cpython::locate::Located;
 use crate::cpython::object::{Known, Reader};
@@ -65,10 +66,9 @@ pub(crate) struct Prepared {
     pub problems: Vec<Problem>,
 }
 
-/// What a walk of the heap has found.
-struct OnHeap {
-    /// The coroutines that were never started.
-    unstarted: Vec<Addr>,
+/// What was found where the heap was walked.
+struct Found {
+    on_heap: OnHeap,
     /// What is awaited, and reached by nobody else.
     reached: Vec<Addr>,
 }
@@ -80,8 +80,7 @@ pub(crate) struct Kept {
     places: Places,
     names: Names,
     scouted: Scouted,
-    /// What was found where the heap was walked.
-    on_heap: Option<OnHeap>,
+    found: Option<Found>,
     /// How many tasks the look before had to read anew, where there was one.
     moved: Option<usize>,
     /// There will be another one.
@@ -157,26 +156,31 @@ fn snapshot(
         link::late(&session, &mut pass.walked);
     }
     let (mut coroutines, mut keepers, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
-    let mut on_heap = kept.on_heap.take();
+    let mut found = kept.found.take();
     if options.glance {
         // Of tasks, and who could reach what they await, nothing is known now.
     } else if options.heap == Heap::Skip {
         // What an earlier look has found is the same in all that follow.
-        let known = on_heap.as_ref().map_or(&[][..], |found| &found.reached);
-        pass.walked.reached = reach::read(&session, Some(known), &pass.walked);
+        let known = found.as_ref().map_or(&[][..], |found| &found.reached);
+        pass.walked.reached = reach::read(&session, Some(known), &[], &pass.walked);
     } else {
-        let (unstarted, reached) = on_heap
-            .filter(|_| options.heap == Heap::Again)
-            .map(|found| (found.unstarted, found.reached))
-            .unzip();
-        (coroutines, keepers) = heap::unstarted(&session, unstarted, &mut pass.walked).into_iter().unzip();
+        let (known, reached) =
+            found.filter(|_| options.heap == Heap::Again).map(|found| (found.on_heap, found.reached)).unzip();
+        let OnHeap { coroutines: created, failed } =
+            known.unwrap_or_else(|| heap::read(&session, &mut pass.walked));
+        (coroutines, keepers) = heap::unstarted(&session, created, &pass.walked).into_iter().unzip();
         dropped = heap::dropped(&session, &pass.walked);
-        pass.walked.reached = reach::read(&session, reached.as_deref(), &pass.walked);
-        pass.walked.users = users::read(&session, &pass.walked);
-        on_heap = Some(OnHeap {
-            unstarted: coroutines.iter().map(|coroutine: &UnstartedCoroutine| Addr(coroutine.id.0)).collect(),
-            reached: pass.walked.reached.keys().copied().collect(),
-        });
+        let failures = failed::read(&session, &failed);
+        pass.walked.reached = reach::read(&session, reached.as_deref(), &failures, &pass.walked);
+        pass.walked.users = users::read(&session, &failures, &pass.walked);
+        let on_heap = OnHeap {
+            coroutines: coroutines
+                .iter()
+                .map(|coroutine: &UnstartedCoroutine| Addr(coroutine.id.0))
+                .collect(),
+            failed,
+        };
+        found = Some(Found { on_heap, reached: pass.walked.reached.keys().copied().collect() });
     }
     if target.source == Source::Live && target.os_threads.is_empty() {
         target.os_threads = process::threads::list(pid).unwrap_or_default();
@@ -202,7 +206,7 @@ fn snapshot(
     let Session { places, names, scouted, .. } = session;
     let (names, scouted) = (names.into_inner(), scouted.into_inner());
     let moved = if options.glance { kept.moved } else { Some(moved).filter(|_| kept.on) };
-    *kept = Kept { known: reader.known, places, names, scouted, on_heap, moved, on: kept.on };
+    *kept = Kept { known: reader.known, places, names, scouted, found, moved, on: kept.on };
     if kept.on {
         target.pages.keep_footprints(kept.scouted.footprints());
     }

@@ -6,7 +6,7 @@ use crate::asyncio::kept::{AtWork, Held, How, Keeper};
 use crate::process::Identity;
 use async_trace_core::Snapshot;
 use async_trace_core::frame::{Frame, FrameKind, Origin};
-use async_trace_core::snapshot::{Creation, CreationSource, Target};
+use async_trace_core::snapshot::{Creation, CreationSource, Failure, Target};
 use async_trace_core::text::Text;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::fs::{self, File};
@@ -34,6 +34,7 @@ pub(crate) fn attach(snapshot: &mut Snapshot, keepers: &[Keeper], identity: Opti
     }
     sources.place_dropped(snapshot);
     sources.find_creations(snapshot);
+    sources.find_failed(snapshot);
     sources.find_turns(snapshot, keepers);
 }
 
@@ -69,14 +70,25 @@ impl Sources<'_> {
             with_source(&mut thread.stack);
         }
         drop(old);
-        let of_tasks =
-            snapshot.tasks.iter_mut().filter_map(|task| match &mut task.waits_for.as_mut()?.target {
-                Target::Future { reach, .. } => reach.as_mut(),
-                _ => None,
-            });
-        let of_resources = snapshot.resources.iter_mut().filter_map(|resource| resource.reach.as_mut());
-        for failure in of_tasks.chain(of_resources).flat_map(|reach| &mut reach.failed) {
+        for failure in failures(snapshot) {
             failure.at.source = self.line(&failure.at.file, failure.at.line);
+        }
+    }
+
+    /// Which line has created each task that has failed.
+    fn find_failed(&mut self, snapshot: &mut Snapshot) {
+        if !failures(snapshot).any(|failure| failure.task.is_some()) {
+            return;
+        }
+        let defined: Vec<Text> = failures(snapshot).map(|failure| failure.at.file.clone()).collect();
+        let files = searched(snapshot, defined);
+        let mut known: FxHashMap<Text, Option<Creation>> = FxHashMap::default();
+        for failure in failures(snapshot) {
+            let Some(task) = &mut failure.task else { continue };
+            let created = known.entry(task.function.clone());
+            task.created = created
+                .or_insert_with_key(|function| self.only_line(&files, function, text::task_creations))
+                .clone();
         }
     }
 
@@ -94,21 +106,15 @@ impl Sources<'_> {
         if snapshot.coroutines.is_empty() {
             return;
         }
-        let mut files: Vec<Text> = snapshot.coroutines.iter().map(|c| c.defined.file.clone()).collect();
-        let chains = snapshot.tasks.iter().map(|t| &t.chain).chain(snapshot.threads.iter().map(|t| &t.stack));
-        let mut seen = FxHashSet::default();
-        for chain in chains.filter(|chain| seen.insert(chain.as_ptr())) {
-            files.extend(chain.iter().filter(|f| f.origin == Origin::Own).map(|f| f.file.clone()));
-        }
-        files.sort_unstable();
-        files.dedup();
-        files.truncate(MAX_SEARCHED);
+        let defined = snapshot.coroutines.iter().map(|c| c.defined.file.clone()).collect();
+        let files = searched(snapshot, defined);
         let mut known: FxHashMap<Text, Option<Creation>> = FxHashMap::default();
         for coroutine in &mut snapshot.coroutines {
             let function = &coroutine.defined.function;
             if coroutine.created.is_none() {
-                let created =
-                    known.entry(function.clone()).or_insert_with(|| self.only_call(&files, function));
+                let created = known
+                    .entry(function.clone())
+                    .or_insert_with(|| self.only_line(&files, function, text::unawaited_calls));
                 coroutine.created.clone_from(created);
             }
         }
@@ -153,13 +159,18 @@ impl Sources<'_> {
         self.files.get(file)?.as_deref()
     }
 
-    /// The only line of these files that can have created a coroutine of this function.
-    fn only_call(&mut self, files: &[Text], function: &str) -> Option<Creation> {
+    /// The only line of these files that can have created something of this function, as `calls` finds them.
+    fn only_line(
+        &mut self,
+        files: &[Text],
+        function: &str,
+        calls: fn(&[Text], &str) -> Vec<u32>,
+    ) -> Option<Creation> {
         let name = function.rsplit('.').next()?;
         let mut found = None;
         for file in files {
             let lines = self.lines(file).unwrap_or_default();
-            for line in text::unawaited_calls(lines, name) {
+            for line in calls(lines, name) {
                 if found.is_some() {
                     return None;
                 }
@@ -202,6 +213,31 @@ impl Sources<'_> {
         opened.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
         Some(String::from_utf8_lossy(&bytes).lines().map(Text::from).collect())
     }
+}
+
+/// The files in which the line is searched that has created something: those that `defined` it, and those of the program
+/// that tasks and threads are in.
+fn searched(snapshot: &Snapshot, defined: Vec<Text>) -> Vec<Text> {
+    let mut files = defined;
+    let chains = snapshot.tasks.iter().map(|t| &t.chain).chain(snapshot.threads.iter().map(|t| &t.stack));
+    let mut seen = FxHashSet::default();
+    for chain in chains.filter(|chain| seen.insert(chain.as_ptr())) {
+        files.extend(chain.iter().filter(|f| f.origin == Origin::Own).map(|f| f.file.clone()));
+    }
+    files.sort_unstable();
+    files.dedup();
+    files.truncate(MAX_SEARCHED);
+    files
+}
+
+/// Those who have failed and had what is awaited.
+fn failures(snapshot: &mut Snapshot) -> impl Iterator<Item = &mut Failure> {
+    let of_tasks = snapshot.tasks.iter_mut().filter_map(|task| match &mut task.waits_for.as_mut()?.target {
+        Target::Future { reach, .. } => reach.as_mut(),
+        _ => None,
+    });
+    let of_resources = snapshot.resources.iter_mut().filter_map(|resource| resource.reach.as_mut());
+    of_tasks.chain(of_resources).flat_map(|reach| &mut reach.failed)
 }
 
 /// When the process was started: its start is counted in hundredths of a second since the boot.

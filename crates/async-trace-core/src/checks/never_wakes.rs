@@ -4,9 +4,9 @@
 use super::words;
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
-use crate::finding::{Evidence, Role, Severity};
+use crate::finding::Severity;
 use crate::graph::Node;
-use crate::snapshot::{Reach, Target, TaskState};
+use crate::snapshot::{Extent, Reach, Target, TaskState};
 use std::fmt::Write as _;
 
 pub(super) const CHECK: Check = Check {
@@ -14,9 +14,6 @@ pub(super) const CHECK: Check = Check {
     about: "a task awaits a future or event that nobody alive can complete",
     run,
 };
-
-/// So many of those that have failed are shown.
-const FAILURES: usize = 3;
 
 /// What is known of who can reach what a task awaits.
 fn reach<'a>(scene: &Scene<'a>, task: u32) -> Option<&'a Reach> {
@@ -42,7 +39,10 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
             members.clone().any(|node| match node {
                 Node::Future => true,
                 // An idle consumer of a queue that is to be filled later is no error, alone.
-                Node::Resource(place) => scene.now.resources[place as usize].kind.is_signal(),
+                Node::Resource(place) => {
+                    let resource = &scene.now.resources[place as usize];
+                    resource.kind.is_signal() || resource.reach.as_ref().is_some_and(|r| !r.failed.is_empty())
+                }
                 _ => false,
             })
         };
@@ -61,35 +61,39 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         let task = scene.task(first);
         let n = waiting.len();
         let who = if n == 1 { words::task(task) } else { words::amount(n, "task") };
+        let reach = reach(scene, first);
+        let is_known = reach.is_none_or(|reach| reach.extent != Extent::Frames);
         let mut summary = format!(
-            "{who} will never go on: in {} {} that nothing else in the process refers to",
+            "{who} will {} go on: in {} {} {}{}",
+            if is_known { "never" } else { "probably never" },
             words::place(own_frame(&task.chain)),
+            if n == 1 { "it" } else { "they" },
             scene
                 .wait(task.waits_for.as_ref())
-                .replace("waits for", if n == 1 { "it awaits" } else { "they await" }),
+                .replacen("waits for", if n == 1 { "awaits" } else { "await" }, 1)
+                .replacen("waits in", if n == 1 { "waits in" } else { "wait in" }, 1),
+            if is_known { " that nothing else in the process refers to" } else { "" },
         );
-        let failed = reach(scene, first).map_or(&[][..], |reach| &reach.failed);
+        let failed = reach.map_or(&[][..], |reach| &reach.failed);
         if let Some(failure) = failed.first() {
-            let _ =
-                write!(summary, "; {}(), which had it, has failed: {}", failure.at.function, failure.error);
+            let _ = write!(summary, "; {}", words::failure(failure, "had it"));
         }
         let mut found = finding(CHECK.slug, Severity::Error, summary).evidence([scene.waits_evidence(first)]);
         found.evidence[0].count = (n > 1).then_some(n as u32);
-        found.evidence.extend(
-            failed
-                .iter()
-                .take(FAILURES)
-                .map(|failure| Evidence::new(Role::Failed, failure.error.clone()).at(Some(&failure.at))),
-        );
+        found.evidence.extend(words::failures(failed));
         if !failed.is_empty() {
             found = found.advice("let it be completed when that fails, too: `try … finally`, or await the task that is to do it");
         }
         found.consequences = scene.consequences(&others);
-        if scene.graph.is_uncertain(knot.nodes[0]) {
+        if !is_known {
+            found = found.doubt(words::ONLY_VARIABLES);
+        } else if scene.graph.is_uncertain(knot.nodes[0]) {
             found = found.doubt("not every object of the process could be followed");
         }
-        let found = found
-            .advice("find who should have completed it: a callback that was never registered, or an object that was dropped");
+        if is_known {
+            found = found
+                .advice("find who should have completed it: a callback that was never registered, or an object that was dropped");
+        }
         findings.add_alike(words::place(own_frame(&task.chain)), found, behind.iter().copied());
     }
 }

@@ -6,6 +6,7 @@ use crate::diff::own_frame;
 use crate::finding::{Evidence, Finding, Role, Severity};
 use crate::graph::Node;
 use crate::snapshot::{Holder, Resource, ResourceKind, Target, TaskState, Verb};
+use std::fmt::Write as _;
 
 pub(super) const CHECK: Check = Check {
     slug: "queue-stuck",
@@ -27,10 +28,10 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         };
         let waiting = waiting(scene, queue, verb);
         let standing = waiting.iter().all(|t| scene.is_still(*t) && !findings.explains(*t));
-        let doubt = scene
-            .graph
-            .is_uncertain(first)
-            .then_some("who else can reach the queue was not read: no other task is left that could");
+        let doubt = scene.graph.is_uncertain(first).then_some(match &queue.reach {
+            Some(_) => words::ONLY_VARIABLES,
+            None => "who else can reach the queue was not read: no other task is left that could",
+        });
         let why = match verb {
             Verb::Put => "nobody is left who would take from it",
             _ => "nobody is left who would work on its items",
@@ -140,7 +141,11 @@ fn describe(
     let waited = scene.waited(n);
     let place = words::place(own_frame(&scene.task(first).chain));
     let call = if verb == Verb::Put { "put() on the full" } else { "join() of" };
-    let summary = format!("{who} {waited} in {place} in {call} {what}: {why}");
+    let mut summary = format!("{who} {waited} in {place} in {call} {what}: {why}");
+    let failed = queue.reach.as_ref().map_or(&[][..], |reach| &reach.failed);
+    if let Some(failure) = failed.first() {
+        let _ = write!(summary, "; {}", words::failure(failure, "took from it"));
+    }
     let state = &queue.state;
     let mut text = match (state.size, state.capacity) {
         (Some(size), Some(most)) if most > 0 => format!("{size} of {most} items"),
@@ -157,11 +162,16 @@ fn describe(
     let mut found =
         finding(CHECK.slug, Severity::Error, summary).evidence([scene.waits_evidence(first), fill]);
     found.evidence[0].count = (n > 1).then_some(n as u32);
+    found.evidence.extend(words::failures(failed));
     found.consequences = scene.consequences(&scene.behind(waiting));
     if let Some(doubt) = doubt {
         found = found.doubt(doubt);
     }
-    Some(if verb == Verb::Put {
+    Some(if !failed.is_empty() {
+        found.advice(
+            "let it go on to the next item when one is bad, and notice its end: await its task, or give it a done callback",
+        )
+    } else if verb == Verb::Put {
         found.advice(
             "find out why the task that takes from the queue has ended: it may have died of an exception",
         )

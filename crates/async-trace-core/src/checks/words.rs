@@ -8,13 +8,52 @@ use crate::frame::{Frame, Origin};
 use crate::render::noun;
 pub(super) use crate::render::units::seconds;
 use crate::snapshot::{
-    FileKind, Holder, OpenFile, Resource, Target, Task, TaskState, Thread, Verb, WaitsFor,
+    CreationSource, Failure, FileKind, Holder, OpenFile, Resource, Target, Task, TaskState, Thread, Verb,
+    WaitsFor,
 };
 
 /// `a Future`, `an Event`.
 fn article(noun: &str) -> String {
     let vowel = noun.starts_with(['a', 'e', 'i', 'o', 'A', 'E', 'I', 'O']);
     format!("{} {noun}", if vowel { "an" } else { "a" })
+}
+
+/// How far was looked for those who could help.
+pub(super) const ONLY_VARIABLES: &str =
+    "who else could do so was looked for only in the variables of tasks, threads and modules";
+
+/// Of so many that have failed evidence is shown.
+const FAILURES: usize = 3;
+
+/// `task feed, which had it, has failed unnoticed: ValueError`.
+pub(super) fn failure(failure: &Failure, did: &str) -> String {
+    let error = &failure.error;
+    match &failure.task {
+        Some(task) if task.name == task.function => {
+            format!("task {}, which {did}, has failed unnoticed: {error}", task.name)
+        }
+        Some(task) => {
+            format!("task {} ({}), which {did}, has failed unnoticed: {error}", task.name, task.function)
+        }
+        None => format!("{}(), which {did}, has failed: {error}", failure.at.function),
+    }
+}
+
+/// Where they failed, and where those were created that are tasks.
+pub(super) fn failures(failed: &[Failure]) -> impl Iterator<Item = Evidence> {
+    failed.iter().take(FAILURES).flat_map(|failure| {
+        let created = failure.task.as_ref().and_then(|task| task.created.as_ref());
+        let created = created.map(|created| {
+            let text = match created.kept_by {
+                CreationSource::SourceText => "the only line found that makes a task of it",
+                _ => "created",
+            };
+            Evidence::new(Role::Created, text).at(own_frame(&created.stack))
+        });
+        [Some(Evidence::new(Role::Failed, failure.error.clone()).at(Some(&failure.at))), created]
+            .into_iter()
+            .flatten()
+    })
 }
 
 /// `1 task`, `3 tasks`.

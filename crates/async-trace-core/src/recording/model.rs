@@ -118,8 +118,8 @@ changes!(Capture {
 });
 changes!(Thread {
     tid = 0, name = none(), interpreter = 0, state = ThreadState::Unknown, syscall = None, holds_gil = None,
-    waits_for_gil = false, cpu_us = None, stack = no_frames(), event_loop = None, task = None, job = None, waits_for = None,
-    holds = Vec::new()
+    cpu_us = None, stack = no_frames(), event_loop = None, task = None, job = None, waits_for = None,
+    holds = Vec::new(), waits_for_gil = false
 });
 changes!(EventLoop {
     id = Id(0), kind = none(), thread = None, state = LoopState::Idle, task = None, ready = None,
@@ -153,7 +153,8 @@ fields!(Callback { function, task });
 fields!(Operation { name, age_s, at });
 fields!(Connection { closed, half_closed, file });
 fields!(Reach { extent, users, others, failed });
-fields!(Failure { error, at });
+fields!(Failure { error, at, task });
+fields!(FailedTask { name, function, created });
 fields!(Child { state, syscall, our_end, served });
 fields!(WaitsFor { target, verb, trust, name, within, timeout_s } but future);
 fields!(Awaiter { task, verb });

@@ -243,6 +243,7 @@ impl Speaker<'_> {
                 Extent::Whole => _ = line.say("; ").put(Role::Alarm, "nobody else can reach it"),
                 _ => _ = line.say("; nobody was found who could complete it"),
             }
+            self.failed(line, reach);
             return;
         }
         let is_all = reach.extent == Extent::Whole;
@@ -259,6 +260,18 @@ impl Speaker<'_> {
             line.say(&format!("; and {} more", number((all - NAMES) as u64)));
         }
         line.say(if is_all { " can reach it" } else { "" });
+        self.failed(line, reach);
+    }
+
+    /// Who could have completed something, and has failed.
+    fn failed(&self, line: &mut Line, reach: &Reach) {
+        let Some(failure) = reach.failed.first() else { return };
+        line.say("; ");
+        match &failure.task {
+            Some(task) => line.say("task ").put(Role::Task, &task.name),
+            None => line.put(Role::Plain, &failure.at.function).say("()"),
+        };
+        line.say(" could, and has failed: ").put(Role::Alarm, &failure.error);
     }
 
     /// `task pay-2`.

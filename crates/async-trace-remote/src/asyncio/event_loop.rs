@@ -1,7 +1,7 @@
 //! Event loops: whether they sleep or run, what is in their queues.
 
 use super::verify;
-use super::wait::{is_uvloop_timer, timer_when};
+use super::wait::{is_uvloop_timer, timer_call, timer_when};
 use super::walk::{Check, EventLoop, Session, Walked};
 use crate::cpython::object::{Kind, Read, Reader, Torn};
 use crate::memory::addr::Addr;
@@ -190,6 +190,33 @@ pub(super) fn timers(reader: &Reader<'_>, addr: Addr) -> Read<Vec<Addr>> {
         Some(scheduled) => reader.list(scheduled),
         None => Ok(Vec::new()),
     }
+}
+
+/// The handles of what a loop is going to call: at once, later, for a signal, or when a file is ready. Of uvloop's loops only
+/// the timers are told, by what they call.
+pub(super) fn called(reader: &Reader<'_>, addr: Addr) -> Read<Vec<Addr>> {
+    let timers = timers(reader, addr)?;
+    if is_uvloop(reader, addr)? {
+        let calls = timers.into_iter().filter_map(|timer| timer_call(reader, timer).ok());
+        return Ok(calls.flatten().flatten().collect());
+    }
+    let mut out = timers;
+    if let Some(ready) = reader.attr(addr, "_ready")? {
+        out.extend(reader.deque(ready, MAX_CALLBACKS)?);
+    }
+    if let Some(handlers) = reader.attr(addr, "_signal_handlers")? {
+        out.extend(reader.dict(handlers)?.into_iter().map(|(_, handle)| handle));
+    }
+    if let Some(selector) = reader.not_none(reader.attr(addr, "_selector")?)?
+        && let Some(watched) = reader.attr(selector, "_fd_to_key")?
+    {
+        for (_, key) in reader.dict(watched)? {
+            // SelectorKey(fileobj, fd, events, data), data = (reader, writer).
+            let handles = reader.tuple(key)?.get(3).map(|data| reader.tuple(*data));
+            out.extend(handles.transpose().unwrap_or_default().unwrap_or_default());
+        }
+    }
+    Ok(out)
 }
 
 /// When the first of some timers fires.

@@ -1,6 +1,8 @@
-//! Coroutines that were created and never started, wherever they are: in the lists of the garbage collector.
+//! What only the lists of the garbage collector lead to: coroutines that were created and never started, and tasks that
+//! have failed.
 
 use super::kept::{self, Keeper};
+use super::task;
 use super::walk::{Session, Walked};
 use crate::cpython::generator::{self, State};
 use crate::cpython::object::{Kind, Read, Reader, Torn, word};
@@ -18,57 +20,88 @@ const FLAGS: u64 = 3;
 const MAX_OBJECTS: u64 = 1 << 26;
 /// So often a list is walked once more that changed meanwhile.
 const MAX_RETRIES: u32 = 3;
-/// So many are shown.
+/// So many are noted, and so many of these shown.
+const MAX_NOTED: usize = 1 << 16;
 const MAX_SHOWN: usize = 1 << 12;
+/// `ob_type`.
+const TYPE: u64 = 8;
 
-/// Looks for them, or only among those that are `known`. The target may run on: whoever wants to be sure looks
-/// twice.
+/// From so many tasks it is learnt what types tasks are of.
+const MAX_TASKS: usize = 1000;
+
+/// Candidates: there may be something to say of them.
+pub(crate) struct OnHeap {
+    /// Coroutines that were created and not started.
+    pub coroutines: Vec<Addr>,
+    /// Tasks that have failed, and nobody has looked at how.
+    pub failed: Vec<Addr>,
+}
+
+/// Looks for them. The target may run on: whoever wants to be sure looks twice.
+pub(crate) fn read(session: &Session<'_>, walked: &mut Walked) -> OnHeap {
+    let reader = session.reader;
+    let mut found = OnHeap { coroutines: Vec::new(), failed: Vec::new() };
+    let mut of_tasks: Vec<Addr> =
+        walked.tasks.iter().take(MAX_TASKS).filter_map(|task| reader.ptr(task.addr + TYPE).ok()).collect();
+    of_tasks.sort_unstable();
+    of_tasks.dedup();
+    let mut note = |object, of| match of {
+        Of::Coroutine if found.coroutines.len() >= MAX_NOTED => {}
+        Of::Task if found.failed.len() >= MAX_NOTED => {}
+        Of::Coroutine if generator::is_created(reader, object) == Ok(true) => found.coroutines.push(object),
+        Of::Task if matches!(task::unseen_exception(reader, object), Ok(Some(_))) => {
+            found.failed.push(object)
+        }
+        _ => {}
+    };
+    // All of it is read, and mostly nothing of it is of interest.
+    reader.mem.pass(true);
+    for interpreter in &walked.interpreters {
+        for list in reader.layout.interpreter.gc.lists {
+            let head = interpreter.addr + reader.layout.interpreter.gc.at + list;
+            let mut walk = objects(reader, head, &of_tasks, &mut note);
+            for _ in 0..MAX_RETRIES {
+                if walk.is_ok() {
+                    break;
+                }
+                // Some of its pages are of an earlier moment than others: once more, with all of now.
+                reader.mem.age();
+                walk = objects(reader, head, &of_tasks, &mut note);
+            }
+            if let Err(torn) = walk {
+                walked.problems.note(ProblemCode::HeapTorn, torn, None);
+            }
+        }
+    }
+    reader.mem.pass(false);
+    for list in [&mut found.coroutines, &mut found.failed] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    found
+}
+
+/// Which of the coroutines were never started and are not a task's, and what keeps each.
 pub(crate) fn unstarted(
     session: &Session<'_>,
-    known: Option<Vec<Addr>>,
-    walked: &mut Walked,
+    coroutines: Vec<Addr>,
+    walked: &Walked,
 ) -> Vec<(UnstartedCoroutine, Keeper)> {
     let reader = session.reader;
     // The coroutine of a task that has not had its first turn is not forgotten.
     let of_tasks: FxHashSet<Addr> =
-        walked.tasks.iter().filter_map(|task| super::task::coroutine(reader, task.addr).ok()).collect();
+        walked.tasks.iter().filter_map(|found| task::coroutine(reader, found.addr).ok()).collect();
     let mut found = Vec::new();
     let mut seen = FxHashSet::default();
-    let mut note = |object| {
+    for object in coroutines {
         if found.len() < MAX_SHOWN
-            && generator::is_created(reader, object) == Ok(true)
+            && reader.kind_of(object) == Ok(Kind::Coroutine)
             && !of_tasks.contains(&object)
-            && !seen.contains(&object)
             && let Ok(Some(coroutine)) = never_started(session, object)
         {
             found.push(coroutine);
             seen.insert(object);
         }
-    };
-    if let Some(known) = known {
-        let is_coroutine = |object: &Addr| reader.kind_of(*object) == Ok(Kind::Coroutine);
-        known.into_iter().filter(is_coroutine).for_each(&mut note);
-    } else {
-        // All of it is read, and mostly nothing of it is of interest.
-        reader.mem.pass(true);
-        for interpreter in &walked.interpreters {
-            for list in reader.layout.interpreter.gc.lists {
-                let head = interpreter.addr + reader.layout.interpreter.gc.at + list;
-                let mut walk = coroutines(reader, head, &mut note);
-                for _ in 0..MAX_RETRIES {
-                    if walk.is_ok() {
-                        break;
-                    }
-                    // Some of its pages are of an earlier moment than others: once more, with all of now.
-                    reader.mem.age();
-                    walk = coroutines(reader, head, &mut note);
-                }
-                if let Err(torn) = walk {
-                    walked.problems.note(ProblemCode::HeapTorn, torn, None);
-                }
-            }
-        }
-        reader.mem.pass(false);
     }
     found.sort_by(|a, b| {
         (&a.defined.file, a.defined.line, a.id).cmp(&(&b.defined.file, b.defined.line, b.id))
@@ -129,10 +162,17 @@ fn warnings_of(session: &Session<'_>, module: Addr, found: &mut Vec<DroppedCorou
     Ok(())
 }
 
+/// What an object is of.
+#[derive(Clone, Copy)]
+enum Of {
+    Coroutine,
+    Task,
+}
+
 /// Walks one of the collector's lists. One that changes meanwhile can lead into another list, and round and round in
 /// it: that is found out as Brent does (An improved Monte Carlo factorization algorithm, 1980), by waiting for an
 /// object that is given up for a later one after 1, 2, 4, 8 … steps.
-fn coroutines(reader: &Reader<'_>, head: Addr, found: &mut dyn FnMut(Addr)) -> Read<()> {
+fn objects(reader: &Reader<'_>, head: Addr, of_tasks: &[Addr], found: &mut dyn FnMut(Addr, Of)) -> Read<()> {
     let next = |bytes: &[u8]| Addr(word(bytes) & !FLAGS);
     let mut at = next(&reader.array::<8>(head)?);
     // 3.14 and newer set the lists of an interpreter up when it needs them.
@@ -155,7 +195,9 @@ fn coroutines(reader: &Reader<'_>, head: Addr, found: &mut dyn FnMut(Addr)) -> R
         let (object, of) = (at + GC_HEAD, Addr(word(&bytes[24..])));
         if of == coroutine || coroutine.is_null() && reader.type_at(of)?.kind == Kind::Coroutine {
             coroutine = of;
-            found(object);
+            found(object, Of::Coroutine);
+        } else if of_tasks.contains(&of) {
+            found(object, Of::Task);
         }
         at = next(&bytes);
         if at.is_null() {

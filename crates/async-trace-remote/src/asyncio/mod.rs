@@ -11,6 +11,7 @@ mod connection;
 mod describe;
 mod event_loop;
 mod executor;
+pub(crate) mod failed;
 mod find;
 pub(crate) mod heap;
 mod hold;

@@ -6,13 +6,14 @@
 //! This is the trial deletion of CPython's collector (`subtract_refs`, Python/gc.c), for a few objects only.
 //! A task is no way to what it awaits: who has it can cancel it, but not complete that.
 
+use super::failed::{self, Failed};
 use super::walk::{On, Session, Task, Wait, Walked};
 use super::{task, wait};
 use crate::cpython::generator::{self, State};
 use crate::cpython::object::{Kind, Read, Reader};
 use crate::cpython::references;
 use crate::memory::addr::Addr;
-use async_trace_core::frame::{FrameKind, Origin};
+use async_trace_core::frame::Origin;
 use async_trace_core::snapshot::{Failure, ResourceKind, TaskState, Verb};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
@@ -43,7 +44,12 @@ pub(crate) struct Leading {
 
 /// Looks for them, or only among those that are `known`. The target may run on: whoever wants to be sure looks
 /// twice.
-pub(crate) fn read(session: &Session<'_>, known: Option<&[Addr]>, walked: &Walked) -> Reached {
+pub(crate) fn read(
+    session: &Session<'_>,
+    known: Option<&[Addr]>,
+    failed: &[Failed],
+    walked: &Walked,
+) -> Reached {
     let known: Option<FxHashSet<Addr>> = known.map(|known| known.iter().copied().collect());
     if known.as_ref().is_some_and(FxHashSet::is_empty) {
         return Reached::default();
@@ -56,7 +62,7 @@ pub(crate) fn read(session: &Session<'_>, known: Option<&[Addr]>, walked: &Walke
     // What the program's own main function has, it may have for as long as the program is to stand. Only where it waits
     // itself for those who wait, and something that it leads to has failed, that is not the end of it.
     let main: Vec<&Task> = walked.tasks.iter().filter(|task| is_main(session.reader, task.addr)).collect();
-    let mut of_main = References::new(session, walked, main.iter().copied());
+    let mut of_main = References::new(session, walked, failed, main.iter().copied());
     of_main.follow(MAX_OF_MAIN);
     for (object, asked) in &mut asked {
         asked.is_of_main = of_main.to.contains_key(object);
@@ -72,7 +78,7 @@ pub(crate) fn read(session: &Session<'_>, known: Option<&[Addr]>, walked: &Walke
         return Reached::default();
     }
     let waiting = walked.tasks.iter().filter(|task| !is_from_outside(task)).take(MAX_OBJECTS);
-    let mut references = References::new(session, walked, waiting);
+    let mut references = References::new(session, walked, failed, waiting);
     references.follow(MAX_OBJECTS);
     let mut found = Reached::default();
     for (object, asked) in &asked {
@@ -168,6 +174,7 @@ enum From {
 struct References<'a> {
     session: &'a Session<'a>,
     walked: &'a Walked,
+    failed: &'a [Failed],
     to: FxHashMap<Addr, Vec<From>>,
     /// Coroutines and whatever else makes up a task's await chain: they are the task.
     chains: FxHashSet<Addr>,
@@ -178,10 +185,16 @@ struct References<'a> {
 
 impl<'a> References<'a> {
     /// Those from some tasks.
-    fn new(session: &'a Session<'a>, walked: &'a Walked, tasks: impl IntoIterator<Item = &'a Task>) -> Self {
+    fn new(
+        session: &'a Session<'a>,
+        walked: &'a Walked,
+        failed: &'a [Failed],
+        tasks: impl IntoIterator<Item = &'a Task>,
+    ) -> Self {
         let mut new = Self {
             session,
             walked,
+            failed,
             to: FxHashMap::default(),
             chains: FxHashSet::default(),
             loops: walked.loops.iter().map(|event_loop| event_loop.addr).collect(),
@@ -282,7 +295,7 @@ impl<'a> References<'a> {
             match self.session.reader.kind_of(object)? {
                 // asyncio has weak references to all tasks; to those that have ended, too.
                 Kind::Task => {}
-                Kind::Exception => failed.extend(self.failure(object).unwrap_or_default()),
+                Kind::Exception => failed.extend(self.failure(object)),
                 // Who has a weak reference, which is not counted, can reach it as long as it lives.
                 _ if self.session.reader.has_weak_references(object)? => return Ok(None),
                 _ => {}
@@ -302,19 +315,13 @@ impl<'a> References<'a> {
         Ok(Some(Leading { users, failed }))
     }
 
-    /// Where an exception was raised in the program's own code.
-    fn failure(&self, exception: Addr) -> Read<Option<Failure>> {
-        let reader = self.session.reader;
-        let mut innermost = None;
-        for (code, lasti) in references::traceback(reader, exception)? {
-            let places = &self.session.places;
-            let place = places.of_code(reader, &code, lasti, FrameKind::Function, None);
-            if places.origin(place) == Origin::Own {
-                innermost = places.frame(place);
-            }
+    /// Where an exception was raised, and the task that it has ended, where that is known.
+    fn failure(&self, exception: Addr) -> Option<Failure> {
+        let of_task = self.failed.iter().find(|failed| failed.exception == exception);
+        match of_task {
+            Some(of_task) => Some(of_task.failure.clone()),
+            None => failed::failure(self.session, exception).ok().flatten(),
         }
-        let error = reader.full_type_name(&*reader.type_of(exception)?);
-        Ok(innermost.map(|at| Failure { error, at }))
     }
 
     /// Whether a task may well be meant to wait for ever: what it awaits is nowhere but in its own frames, or those of

@@ -15,6 +15,8 @@ use async_trace_core::text::Text;
 const CANCELLED: &str = "CancelledError";
 /// `fut_state`.
 const PENDING: i32 = 0;
+const CANCELLED_STATE: i32 = 1;
+const FINISHED: i32 = 2;
 
 /// The fields of a task, wherever its implementation keeps them.
 struct Fields {
@@ -130,12 +132,7 @@ fn c_fields(reader: &Reader<'_>, addr: Addr) -> Read<Fields> {
             usize::try_from(offset).ok().and_then(|at| object.get(at..)).and_then(<[u8]>::first_chunk);
         bytes.map_or(0, |b| i32::from_le_bytes(*b))
     };
-    let name = pointer(t.name);
-    let name = match reader.kind_of(name)? {
-        // 3.12+: `Task-7` is kept as 7 until someone asks.
-        Kind::Int => format!("Task-{}", reader.int(name)?).into(),
-        _ => reader.fresh_text(name)?,
-    };
+    let name = name_of(reader, pointer(t.name))?;
     let asked = number(t.must_cancel.0).cast_unsigned() & u32::from(t.must_cancel.1) != 0;
     let cancelling = match t.num_cancels {
         Some(offset) => u32::try_from(number(offset)).unwrap_or(0).max(u32::from(asked)),
@@ -178,14 +175,52 @@ fn python_fields(reader: &Reader<'_>, addr: Addr) -> Read<Fields> {
     })
 }
 
+/// What the name of a task in C says.
+fn name_of(reader: &Reader<'_>, name: Addr) -> Read<Text> {
+    Ok(match reader.kind_of(name)? {
+        // 3.12+: `Task-7` is kept as 7 until someone asks.
+        Kind::Int => format!("Task-{}", reader.int(name)?).into(),
+        _ => reader.fresh_text(name)?,
+    })
+}
+
+/// The name of a task.
+pub(crate) fn name(reader: &Reader<'_>, task: Addr) -> Read<Text> {
+    match reader.kind_of(task)? {
+        Kind::Task => name_of(reader, reader.ptr(task + reader.layout.task.name)?),
+        _ => reader.fresh_text(reader.need(task, "_name")?),
+    }
+}
+
+/// The exception that has ended a task, as long as nobody has asked for it: what asyncio logs at the end of the task as
+/// "never retrieved".
+pub(crate) fn unseen_exception(reader: &Reader<'_>, task: Addr) -> Read<Option<Addr>> {
+    if future_state(reader, task)? != FINISHED {
+        return Ok(None);
+    }
+    let (is_unseen, exception) = match reader.kind_of(task)? {
+        Kind::Task => {
+            let l = &reader.layout.future;
+            let (byte, mask) = l.log_traceback;
+            (reader.u8(task + byte)? & mask != 0, reader.ptr(task + l.exception)?.non_null())
+        }
+        _ => {
+            let unseen = reader.attr(task, "_Future__log_traceback")?;
+            let unseen = unseen.map(|unseen| reader.truth(unseen)).transpose()?;
+            (unseen == Some(true), reader.attr(task, "_exception")?)
+        }
+    };
+    reader.not_none(exception.filter(|_| is_unseen))
+}
+
 fn python_state(reader: &Reader<'_>, addr: Addr) -> Read<i32> {
     // Set on the class until the future ends.
     match reader.attr(addr, "_state")? {
         None => Ok(PENDING),
         Some(state) => Ok(match &*reader.text(state)? {
             "PENDING" => PENDING,
-            "CANCELLED" => 1,
-            _ => 2,
+            "CANCELLED" => CANCELLED_STATE,
+            _ => FINISHED,
         }),
     }
 }

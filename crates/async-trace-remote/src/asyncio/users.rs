@@ -1,32 +1,49 @@
-//! Who can get at a queue: the tasks and threads whose variables lead to it.
+//! Who can get at what is waited for: the tasks and threads whose variables lead to it, and those that have failed and had it.
 //!
-//! That is looked for only where somebody waits for room in a queue, or for its items to be done. Whoever hides a queue
-//! better than a few steps behind a variable is not found: who is missing here may be there all the same.
+//! Who is alive is looked for where somebody waits for room in a queue, or for its items to be done; and, for all that
+//! one task brings to another, where somebody has failed who was to bring it. Whoever hides an object better than a few
+//! steps behind a variable is not found: who is missing here may be there all the same.
 
+use super::failed::Failed;
 use super::kept::own_modules;
-use super::walk::{On, Session, Task, Wait, Walked};
-use super::{chain, task};
+use super::walk::{On, Session, Task, Walked};
+use super::{chain, event_loop, task};
 use crate::cpython::frame::Frame as PyFrame;
-use crate::cpython::object::Kind;
+use crate::cpython::object::{Kind, Read, Reader};
 use crate::cpython::references;
 use crate::memory::addr::Addr;
 use async_trace_core::frame::Origin;
-use async_trace_core::snapshot::Verb;
+use async_trace_core::snapshot::{Failure, ResourceKind, Verb};
 use async_trace_core::text::Text;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Among more tasks there will be one that runs; and so many objects are looked at.
 const MAX_TASKS: usize = 2000;
 const MAX_OBJECTS: usize = 100_000;
-/// The methods that take an item from a queue.
+/// The methods that take an item from a queue, and those that bring what others wait for.
 const TAKES: &[&str] = &["get", "get_nowait"];
+const PUTS: &[&str] = &["put", "put_nowait", "send", "send_nowait", "shutdown"];
+const SETS: &[&str] = &["set"];
+const NOTIFIES: &[&str] = &["notify", "notify_all"];
+const COMPLETES: &[&str] = &["set_result", "set_exception"];
 /// `self`, its attributes, an object of these, its attributes.
 const MAX_STEPS: u32 = 4;
 
-/// Those who can get at each queue.
-pub(crate) type Users = FxHashMap<Addr, FxHashSet<User>>;
+/// `tp_dict` of `PyTypeObject` (Include/cpython/object.h).
+const TYPE_DICT: u64 = 264;
 
-/// Somebody who can get at a queue.
+/// Those who can get at each object.
+pub(crate) type Users = FxHashMap<Addr, Found>;
+
+/// Those who can get at an object.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub users: FxHashSet<User>,
+    /// Who could, and has failed.
+    pub failed: Vec<Failure>,
+}
+
+/// Somebody who can get at an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum User {
     /// A task, by its address.
@@ -35,19 +52,50 @@ pub(crate) enum User {
     Thread(u32),
 }
 
+/// What is to be done to an object so that those who wait for it go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Help {
+    /// The names of the methods that do so.
+    by: &'static [&'static str],
+    /// Whoever can get at it counts, whatever methods it calls.
+    by_anybody: bool,
+}
+
 /// Looks for them; nothing where there is too much to look at.
-pub(crate) fn read(session: &Session<'_>, walked: &Walked) -> Users {
-    let asked = |wait: &Wait| match wait.on {
-        On::Resource(queue) if matches!(wait.verb, Verb::Put | Verb::Join) => Some(queue),
-        _ => None,
-    };
-    let asked: FxHashSet<Addr> =
-        walked.tasks.iter().filter_map(|task| task.wait.as_ref().and_then(asked)).collect();
+pub(crate) fn read(session: &Session<'_>, failed: &[Failed], walked: &Walked) -> Users {
+    let asked = asked(walked, !failed.is_empty());
     if asked.is_empty() || walked.tasks.len() > MAX_TASKS {
         return Users::default();
     }
     let mut search = Search { session, walked, asked, leads_to: FxHashMap::default(), left: MAX_OBJECTS };
-    search.all().unwrap_or_default()
+    search.all(failed).unwrap_or_default()
+}
+
+/// What is asked for: `all` of it only where somebody has failed.
+fn asked(walked: &Walked, all: bool) -> FxHashMap<Addr, Help> {
+    let kinds: FxHashMap<Addr, ResourceKind> =
+        walked.resources.list.iter().map(|resource| (resource.addr, resource.kind)).collect();
+    let help = |task: &Task| -> Option<(Addr, Help)> {
+        let wait = task.wait.as_ref()?;
+        let brought = |by| Help { by, by_anybody: false };
+        Some(match wait.on {
+            On::Resource(queue) if matches!(wait.verb, Verb::Put | Verb::Join) => {
+                (queue, Help { by: TAKES, by_anybody: true })
+            }
+            _ if !all => return None,
+            On::Future(future) => (future, brought(COMPLETES)),
+            On::Resource(resource) => match (kinds.get(&resource)?, wait.verb) {
+                (ResourceKind::Queue, Verb::Get) => (resource, brought(PUTS)),
+                (ResourceKind::Event, _) => (resource, brought(SETS)),
+                (ResourceKind::Condition, Verb::Wait) => (resource, brought(NOTIFIES)),
+                // An object of a library or of the program: what it has to bring is this future.
+                (ResourceKind::Manager, _) => (task.waiter, brought(COMPLETES)),
+                _ => return None,
+            },
+            _ => return None,
+        })
+    };
+    walked.tasks.iter().filter_map(help).collect()
 }
 
 /// Whether a task waits for room in a queue, or for one that does: it may only put into the queue, or have made it for
@@ -69,16 +117,39 @@ struct TooMany;
 struct Search<'a> {
     session: &'a Session<'a>,
     walked: &'a Walked,
-    asked: FxHashSet<Addr>,
-    /// The queues that an object leads to.
+    asked: FxHashMap<Addr, Help>,
+    /// What is asked for that an object leads to.
     leads_to: FxHashMap<Addr, Vec<Addr>>,
     left: usize,
 }
 
 impl Search<'_> {
-    fn all(&mut self) -> Result<Users, TooMany> {
-        let mut users: Users = self.asked.iter().map(|queue| (*queue, FxHashSet::default())).collect();
+    fn all(&mut self, failed: &[Failed]) -> Result<Users, TooMany> {
+        let mut users: Users = self.asked.keys().map(|object| (*object, Found::default())).collect();
         let modules = self.modules()?;
+        for failed in failed {
+            for frame in &failed.frames {
+                for object in self.of_frame(frame, &modules, &[])? {
+                    let found = users.entry(object).or_default();
+                    if !found.failed.contains(&failed.failure) {
+                        found.failed.push(failed.failure.clone());
+                    }
+                }
+            }
+        }
+        // What nobody has failed to bring is no more of interest. Where somebody has, it counts who does the same.
+        self.asked.retain(|object, help| {
+            let has_failed = users.get(object).is_some_and(|found| !found.failed.is_empty());
+            let is_of_interest = help.by_anybody || has_failed;
+            help.by_anybody &= !has_failed;
+            is_of_interest
+        });
+        users.retain(|object, _| self.asked.contains_key(object));
+        let ended: Vec<Text> = failed
+            .iter()
+            .filter_map(|failed| failed.failure.task.as_ref())
+            .map(|task| task.function.clone())
+            .collect();
         let mut chain = chain::Chain::default();
         for task in &self.walked.tasks {
             let nodes = task::nodes(self.session, task.addr, &mut chain, self.walked).unwrap_or_default();
@@ -86,15 +157,37 @@ impl Search<'_> {
                 continue;
             }
             for frame in nodes.iter().filter_map(|node| node.frame.as_ref()) {
-                self.of_frame(frame, &modules, User::Task(task.addr), &mut users)?;
+                for object in self.of_frame(frame, &modules, &ended)? {
+                    users.entry(object).or_default().users.insert(User::Task(task.addr));
+                }
             }
         }
         for thread in self.walked.threads.iter().filter(|thread| thread.running_loop.is_none()) {
             for frame in &thread.stack {
-                self.of_frame(frame, &modules, User::Thread(thread.state.tid), &mut users)?;
+                for object in self.of_frame(frame, &modules, &ended)? {
+                    users.entry(object).or_default().users.insert(User::Thread(thread.state.tid));
+                }
             }
         }
+        self.leave_to_callbacks(&mut users)?;
         Ok(users)
+    }
+
+    /// Leaves out what a callback may bring that an event loop is going to call.
+    fn leave_to_callbacks(&mut self, users: &mut Users) -> Result<(), TooMany> {
+        if self.asked.values().all(|help| help.by_anybody) {
+            return Ok(());
+        }
+        for found in &self.walked.loops {
+            for called in event_loop::called(self.session.reader, found.addr).unwrap_or_default() {
+                for object in self.behind(called)? {
+                    if self.asked.get(&object).is_some_and(|help| !help.by_anybody) {
+                        users.remove(&object);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether a function that a task is in takes something from a queue, as far as the names it uses tell.
@@ -109,41 +202,54 @@ impl Search<'_> {
         self.session.places.origin_of(&frame.code.file) == Origin::Stdlib
     }
 
-    /// The files of the program's modules by the queues that their variables lead to.
-    fn modules(&mut self) -> Result<FxHashMap<Text, Vec<Addr>>, TooMany> {
-        let mut found: FxHashMap<Text, Vec<Addr>> = FxHashMap::default();
-        for module in own_modules(self.session, self.walked) {
-            let queues = found.entry(module.file).or_default();
-            for (_, value) in self.session.reader.dict(module.globals).unwrap_or_default() {
-                queues.extend(self.behind(value)?);
+    /// The program's modules, by their files.
+    fn modules(&mut self) -> Result<FxHashMap<Text, Module>, TooMany> {
+        let reader = self.session.reader;
+        let mut found: FxHashMap<Text, Module> = FxHashMap::default();
+        for own in own_modules(self.session, self.walked) {
+            let module = found.entry(own.file).or_default();
+            for (_, value) in reader.dict(own.globals).unwrap_or_default() {
+                module.leads_to.extend(self.behind(value)?);
+                // What cannot be read now helps nobody.
+                let _ = module.add_functions(self.session.reader, value);
             }
         }
         Ok(found)
     }
 
-    /// Adds a user whose function leads to queues by what it has, or by what its module has.
+    /// What is asked for that a function leads to by what it has, or by what its module has; and only what it could
+    /// bring, as far as the names tell that it mentions, other than those of the functions that have `ended`.
     fn of_frame(
         &mut self,
         frame: &PyFrame,
-        modules: &FxHashMap<Text, Vec<Addr>>,
-        user: User,
-        users: &mut Users,
-    ) -> Result<(), TooMany> {
+        modules: &FxHashMap<Text, Module>,
+        ended: &[Text],
+    ) -> Result<Vec<Addr>, TooMany> {
         let reader = self.session.reader;
         if self.is_stdlib(frame) {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let mut queues = modules.get(&frame.code.file).cloned().unwrap_or_default();
+        let module = modules.get(&frame.code.file);
+        let mut found = module.map(|module| module.leads_to.clone()).unwrap_or_default();
         for (_, value) in frame.locals(reader).unwrap_or_default() {
-            queues.extend(self.behind(value)?);
+            found.extend(self.behind(value)?);
         }
-        for queue in queues {
-            users.entry(queue).or_default().insert(user);
+        found.sort_unstable();
+        found.dedup();
+        if !found.is_empty() {
+            let mentioned = frame.code.mentioned(reader).ok();
+            found.retain(|object| {
+                let help = self.asked.get(object);
+                help.is_some_and(|help| {
+                    let names = mentioned.as_deref();
+                    help.by_anybody || names.is_none_or(|names| helps(help, names, modules, ended))
+                })
+            });
         }
-        Ok(())
+        Ok(found)
     }
 
-    /// The queues that an object leads to.
+    /// What is asked for that an object leads to.
     fn behind(&mut self, object: Addr) -> Result<Vec<Addr>, TooMany> {
         if let Some(known) = self.leads_to.get(&object) {
             return Ok(known.clone());
@@ -154,7 +260,7 @@ impl Search<'_> {
         for step in 0..=MAX_STEPS {
             let mut next = Vec::new();
             for object in wave {
-                if self.asked.contains(&object) {
+                if self.asked.contains_key(&object) {
                     found.push(object);
                 } else if step < MAX_STEPS && seen.insert(object) && self.is_way(object) {
                     self.left = self.left.checked_sub(1).ok_or(TooMany)?;
@@ -182,4 +288,49 @@ impl Search<'_> {
             && !self.walked.is_loop(object)
             && self.session.reader.kind_of(object).is_ok_and(is_way)
     }
+}
+
+/// What a module of the program has.
+#[derive(Default)]
+struct Module {
+    /// What is asked for that its variables lead to.
+    leads_to: Vec<Addr>,
+    /// Its functions and methods, and what each mentions.
+    functions: Vec<(Text, Vec<Text>)>,
+}
+
+impl Module {
+    /// Notes a function, or those of a class.
+    fn add_functions(&mut self, reader: &Reader<'_>, value: Addr) -> Read<()> {
+        match reader.kind_of(value)? {
+            Kind::Function => self.functions.push(mentioned_by(reader, value)?),
+            Kind::Type if reader.type_at(value)?.is_heap() => {
+                for (_, value) in reader.dict(reader.ptr(value + TYPE_DICT)?)? {
+                    if reader.kind_of(value)? == Kind::Function {
+                        self.functions.push(mentioned_by(reader, value)?);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The name of a function, and the names that it mentions.
+fn mentioned_by(reader: &Reader<'_>, function: Addr) -> Read<(Text, Vec<Text>)> {
+    let code = reader.code(reader.ptr(function + reader.layout.function.code)?)?;
+    Ok((code.name.clone(), code.mentioned(reader)?))
+}
+
+/// Whether a function that mentions these `names` may bring what is waited for: it mentions a method that does so, or a
+/// function of the program that mentions one.
+fn helps(help: &Help, names: &[Text], modules: &FxHashMap<Text, Module>, ended: &[Text]) -> bool {
+    let is_direct = |name: &Text| help.by.contains(&&**name);
+    let calls = |name: &Text| {
+        let mut functions = modules.values().flat_map(|module| &module.functions);
+        !ended.contains(name)
+            && functions.any(|(function, mentioned)| function == name && mentioned.iter().any(is_direct))
+    };
+    names.iter().any(|name| is_direct(name) || calls(name))
 }

@@ -4,13 +4,11 @@
 //! object's count says knows all that lead to it, be they in memory of Python or of an extension. What is
 //! left out here is thus never taken for what is not there.
 
-use super::code::Code;
 use super::frame::Frame;
 use super::generator;
 use super::layout::GeneratorFrame;
 use super::object::{Kind, Read, Reader};
 use crate::memory::addr::Addr;
-use std::rc::Rc;
 
 /// The most items of one container that are followed.
 const MAX_ITEMS: u64 = 1 << 16;
@@ -127,8 +125,8 @@ fn of_frame_object(reader: &Reader<'_>, object: Addr) -> Read<Option<Frame>> {
     if is_inside { Frame::read(reader, frame).map(Some) } else { Ok(None) }
 }
 
-/// The frames that an exception has passed, the outermost first: their code, and the instruction at which it did.
-pub(crate) fn traceback(reader: &Reader<'_>, exception: Addr) -> Read<Vec<(Rc<Code>, i32)>> {
+/// The frames that an exception has passed, the outermost first, and the instruction at which it did.
+pub(crate) fn traceback(reader: &Reader<'_>, exception: Addr) -> Read<Vec<(Frame, i32)>> {
     /// Longer than what is of use.
     const MAX_FRAMES: usize = 1000;
     let mut out = Vec::new();
@@ -140,7 +138,7 @@ pub(crate) fn traceback(reader: &Reader<'_>, exception: Addr) -> Read<Vec<(Rc<Co
             GeneratorFrame::Pointer(_) => object,
             GeneratorFrame::Embedded(_) => reader.ptr(object + 24)?,
         };
-        out.push((Frame::read(reader, frame)?.code, reader.i32(at + 32)?));
+        out.push((Frame::read(reader, frame)?, reader.i32(at + 32)?));
         at = reader.ptr(at + 16)?;
     }
     Ok(out)

@@ -14,6 +14,10 @@ const TAKERS: &[&str] = &[
     "wait_for",
 ];
 
+/// What is called to make a task of a coroutine.
+const STARTERS: &[&str] =
+    &["create_task", "ensure_future", "run_coroutine_threadsafe", "start_soon", "spawn"];
+
 /// The qualified name of the function that a line (from 1 on) is in.
 pub(super) fn enclosing_function(lines: &[impl AsRef<str>], line: u32) -> Option<String> {
     let at = usize::try_from(line).ok()?.checked_sub(1)?;
@@ -58,6 +62,25 @@ pub(super) fn unawaited_calls(lines: &[impl AsRef<str>], name: &str) -> Vec<u32>
     };
     let numbered = lines.iter().zip(1..);
     numbered.filter(|(line, _)| is_call(line.as_ref())).map(|(_, number)| number).collect()
+}
+
+/// The lines that make a task of a coroutine of a function of this name, or of what it returns.
+pub(super) fn task_creations(lines: &[impl AsRef<str>], name: &str) -> Vec<u32> {
+    let is_creation = |at: usize| {
+        let code = without_comment(lines[at].as_ref());
+        code.match_indices(name).any(|(place, _)| {
+            let (before, after) = (&code[..place], &code[place + name.len()..]);
+            let path = before.trim_end_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.'));
+            let is_whole = before.is_empty() || !before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+            // The call may stand on a line of its own.
+            let above = at.checked_sub(1).map_or("", |above| without_comment(lines[above].as_ref()));
+            let opened = if path.trim().is_empty() { above.trim_end() } else { path.trim_end() };
+            is_whole
+                && after.starts_with(['(', ',', ')'])
+                && opened.strip_suffix('(').is_some_and(|caller| STARTERS.contains(&last_word(caller)))
+        })
+    };
+    (0..lines.len()).filter(|at| is_creation(*at)).filter_map(|at| u32::try_from(at + 1).ok()).collect()
 }
 
 /// What a function does with one of its variables, below the line it is at.
@@ -145,18 +168,20 @@ fn use_in(code: &str, name: &str) -> LaterUse {
 /// Whether what stands before a call's dotted name makes use of its result, or is no call at all.
 fn is_used(before: &str) -> bool {
     let words = before.trim_end();
-    let last = |text: &str| -> String {
-        let tail: Vec<char> = text.chars().rev().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-        tail.into_iter().rev().collect()
-    };
-    if words.len() < before.len() && matches!(&*last(words), "await" | "def" | "class" | "from") {
+    if words.len() < before.len() && matches!(last_word(words), "await" | "def" | "class" | "from") {
         return true;
     }
     // In a string.
     if words.matches('"').count() % 2 == 1 || words.matches('\'').count() % 2 == 1 {
         return true;
     }
-    words.strip_suffix('(').is_some_and(|caller| TAKERS.contains(&&*last(caller)))
+    words.strip_suffix('(').is_some_and(|caller| TAKERS.contains(&last_word(caller)))
+}
+
+/// The word that a text ends with.
+fn last_word(text: &str) -> &str {
+    let rest = text.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_');
+    &text[rest.len()..]
 }
 
 fn without_comment(line: &str) -> &str {
@@ -180,7 +205,9 @@ fn indentation(line: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LaterUse, enclosing_function, later_use, takes_from, takes_from_part, unawaited_calls};
+    use super::{
+        LaterUse, enclosing_function, later_use, takes_from, takes_from_part, task_creations, unawaited_calls,
+    };
 
     fn lines(text: &str) -> Vec<&str> {
         text.lines().collect()
@@ -204,6 +231,17 @@ mod tests {
              # ping()\nlog('ping()')\nx.append(ping(1))\nshipping()\nping\ny = ping()\ngather(ping())\n",
         );
         assert_eq!(unawaited_calls(&text, "ping"), [2, 7, 10]);
+    }
+
+    #[test]
+    fn a_task_is_made_of_a_call() {
+        let text = lines(
+            "async def feed(self):\ntasks.append(asyncio.create_task(self.feed(), name='feed'))\nawait feed()\n\
+             group.start_soon(feed, 1)\nx = loop.create_task(  # now\n    feed(1),\n)\n# create_task(feed())\n\
+             create_task(refeed())\ncreate_task(feeds())\nfeed()\n",
+        );
+        assert_eq!(task_creations(&text, "feed"), [2, 4, 6]);
+        assert!(task_creations(&lines("feed()"), "feed").is_empty());
     }
 
     #[test]

@@ -203,6 +203,32 @@ task a
 }
 
 #[test]
+fn an_idle_queue_whose_producer_has_failed() {
+    let text = "
+queue inbox 0/0 frames-reached
+  user task a a app.py:1
+  failed ValueError feed app.py:30
+task a
+  a app.py:1
+  waits get inbox
+task b
+  b app.py:5
+  waits sleep timer 5
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 never-wakes (error, suspected): task a will probably never go on: in a() at app.py:1 it waits in get() of Queue `inbox`; feed(), which had it, has failed: ValueError
+      waits task a a app.py:1: waits in get() of Queue `inbox`
+      failed feed app.py:30: ValueError
+      ? who else could do so was looked for only in the variables of tasks, threads and modules
+      try let it be completed when that fails, too: `try … finally`, or await the task that is to do it
+    ");
+    // Idle consumers are no error where nobody has failed, nor where somebody else can put into the queue.
+    assert_eq!(after_two_seconds(&text.replace("  failed ValueError feed app.py:30\n", "")), "healthy");
+    let other = text.replace("  failed", "  user task b b app.py:5\n  failed");
+    assert_eq!(after_two_seconds(&other), "healthy");
+}
+
+#[test]
 fn an_event_that_only_stuck_tasks_can_set() {
     let text = "
 event ready unset reached

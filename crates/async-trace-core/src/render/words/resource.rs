@@ -90,7 +90,7 @@ impl Speaker<'_> {
             self.holders(line, resource, wait.by);
         }
         if let Some(reach) = &resource.reach
-            && resource.kind.is_signal()
+            && (resource.kind.is_signal() || !reach.failed.is_empty())
         {
             let waits = |user: &&Holder| user.task.is_some_and(|id| resource.waiters.contains(&id));
             self.reach(line, reach, waits);

@@ -377,8 +377,11 @@ pub(crate) struct Future {
     pub event_loop: u64,
     pub callback0: u64,
     pub callbacks: u64,
+    pub exception: u64,
     pub source_tb: u64,
     pub state: u64,
+    /// Byte and mask of `fut_log_tb`: nobody has asked for its exception yet.
+    pub log_traceback: (u64, u8),
     /// 3.14+: `fut_awaited_by` and the byte that tells whether it is a set.
     pub awaited_by: Option<(u64, u64)>,
 }

@@ -89,8 +89,10 @@ pub(super) const LAYOUT: Layout = Layout {
         event_loop: 16,
         callback0: 24,
         callbacks: 40,
+        exception: 48,
         source_tb: 72,
         state: 88,
+        log_traceback: (92, 0xff),
         awaited_by: None,
     },
     task: Task {

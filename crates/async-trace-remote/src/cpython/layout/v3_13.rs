@@ -95,8 +95,10 @@ pub(super) const LAYOUT: Layout = Layout {
         event_loop: 16,
         callback0: 24,
         callbacks: 40,
+        exception: 48,
         source_tb: 72,
         state: 96,
+        log_traceback: (100, 0x01),
         awaited_by: None,
     },
     task: Task {
