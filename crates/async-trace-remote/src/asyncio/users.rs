@@ -53,12 +53,20 @@ pub(crate) enum User {
 }
 
 /// What is to be done to an object so that those who wait for it go on.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Help {
     /// The names of the methods that do so.
     by: &'static [&'static str],
-    /// Whoever can get at it counts, whatever methods it calls.
+    /// Whoever is alive and can get at it counts, whatever methods it calls.
     by_anybody: bool,
+}
+
+/// Whose function is looked at.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Failed,
+    /// Somebody's who lives, after the functions of these names have failed.
+    Living(&'a [Text]),
 }
 
 /// Looks for them; nothing where there is too much to look at.
@@ -129,7 +137,7 @@ impl Search<'_> {
         let modules = self.modules()?;
         for failed in failed {
             for frame in &failed.frames {
-                for object in self.of_frame(frame, &modules, &[])? {
+                for object in self.of_frame(frame, &modules, Of::Failed)? {
                     let found = users.entry(object).or_default();
                     if !found.failed.contains(&failed.failure) {
                         found.failed.push(failed.failure.clone());
@@ -157,14 +165,14 @@ impl Search<'_> {
                 continue;
             }
             for frame in nodes.iter().filter_map(|node| node.frame.as_ref()) {
-                for object in self.of_frame(frame, &modules, &ended)? {
+                for object in self.of_frame(frame, &modules, Of::Living(&ended))? {
                     users.entry(object).or_default().users.insert(User::Task(task.addr));
                 }
             }
         }
         for thread in self.walked.threads.iter().filter(|thread| thread.running_loop.is_none()) {
             for frame in &thread.stack {
-                for object in self.of_frame(frame, &modules, &ended)? {
+                for object in self.of_frame(frame, &modules, Of::Living(&ended))? {
                     users.entry(object).or_default().users.insert(User::Thread(thread.state.tid));
                 }
             }
@@ -218,12 +226,12 @@ impl Search<'_> {
     }
 
     /// What is asked for that a function leads to by what it has, or by what its module has; and only what it could
-    /// bring, as far as the names tell that it mentions, other than those of the functions that have `ended`.
+    /// bring, as far as the names tell that it mentions, where that is asked for.
     fn of_frame(
         &mut self,
         frame: &PyFrame,
         modules: &FxHashMap<Text, Module>,
-        ended: &[Text],
+        of: Of<'_>,
     ) -> Result<Vec<Addr>, TooMany> {
         let reader = self.session.reader;
         if self.is_stdlib(frame) {
@@ -238,13 +246,13 @@ impl Search<'_> {
         found.dedup();
         if !found.is_empty() {
             let mentioned = frame.code.mentioned(reader).ok();
-            found.retain(|object| {
-                let help = self.asked.get(object);
-                help.is_some_and(|help| {
-                    let names = mentioned.as_deref();
-                    help.by_anybody || names.is_none_or(|names| helps(help, names, modules, ended))
-                })
-            });
+            let helps = |help: &Help| match (of, mentioned.as_deref()) {
+                (Of::Failed, Some(names)) => helps(help, names, modules, &[]),
+                (Of::Failed, None) => false,
+                (Of::Living(ended), Some(names)) => help.by_anybody || helps(help, names, modules, ended),
+                (Of::Living(_), None) => true,
+            };
+            found.retain(|object| self.asked.get(object).is_some_and(helps));
         }
         Ok(found)
     }
