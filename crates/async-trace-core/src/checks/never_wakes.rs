@@ -85,14 +85,14 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
             found = found.advice("let it be completed when that fails, too: `try … finally`, or await the task that is to do it");
         }
         found.consequences = scene.consequences(&others);
-        if !is_known {
-            found = found.doubt(words::ONLY_VARIABLES);
-        } else if scene.graph.is_uncertain(knot.nodes[0]) {
-            found = found.doubt("not every object of the process could be followed");
-        }
         if is_known {
+            if scene.graph.is_uncertain(knot.nodes[0]) {
+                found = found.doubt("not every object of the process could be followed");
+            }
             found = found
                 .advice("find who should have completed it: a callback that was never registered, or an object that was dropped");
+        } else {
+            found = found.doubt(words::ONLY_VARIABLES);
         }
         findings.add_alike(words::place(own_frame(&task.chain)), found, behind.iter().copied());
     }

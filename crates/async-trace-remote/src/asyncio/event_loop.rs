@@ -1,5 +1,6 @@
 //! Event loops: whether they sleep or run, what is in their queues.
 
+use super::io::MAX_FILES;
 use super::verify;
 use super::wait::{is_uvloop_timer, timer_call, timer_when};
 use super::walk::{Check, EventLoop, Session, Walked};
@@ -202,21 +203,41 @@ pub(super) fn called(reader: &Reader<'_>, addr: Addr) -> Read<Vec<Addr>> {
     }
     let mut out = timers;
     if let Some(ready) = reader.attr(addr, "_ready")? {
-        out.extend(reader.deque(ready, MAX_CALLBACKS)?);
+        out.extend(reader.deque(ready, MAX_TIMERS as u64)?);
     }
     if let Some(handlers) = reader.attr(addr, "_signal_handlers")? {
         out.extend(reader.dict(handlers)?.into_iter().map(|(_, handle)| handle));
     }
-    if let Some(selector) = reader.not_none(reader.attr(addr, "_selector")?)?
-        && let Some(watched) = reader.attr(selector, "_fd_to_key")?
-    {
-        for (_, key) in reader.dict(watched)? {
-            // SelectorKey(fileobj, fd, events, data), data = (reader, writer).
-            let handles = reader.tuple(key)?.get(3).map(|data| reader.tuple(*data));
-            out.extend(handles.transpose().unwrap_or_default().unwrap_or_default());
+    watched(reader, addr, &mut |_, handle| {
+        out.push(handle);
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+/// The files that a loop's selector watches, with the handles of what it calls then.
+pub(super) fn watched(
+    reader: &Reader<'_>,
+    addr: Addr,
+    found: &mut dyn FnMut(i32, Addr) -> Read<()>,
+) -> Read<()> {
+    let Some(selector) = reader.not_none(reader.attr(addr, "_selector")?)? else { return Ok(()) };
+    let Some(watched) = reader.attr(selector, "_fd_to_key")? else { return Ok(()) };
+    for (_, key) in reader.dict(watched)?.into_iter().take(MAX_FILES) {
+        // SelectorKey(fileobj, fd, events, data), data = (reader, writer).
+        let key = reader.tuple(key)?;
+        let (Some(fd), Some(data)) = (key.get(1), key.get(3)) else { continue };
+        let fd = i32::try_from(reader.int(*fd)?).unwrap_or(-1);
+        if reader.kind_of(*data)? != Kind::Tuple {
+            continue;
+        }
+        for handle in reader.tuple(*data)? {
+            if reader.kind_of(handle)? != Kind::None {
+                found(fd, handle)?;
+            }
         }
     }
-    Ok(out)
+    Ok(())
 }
 
 /// When the first of some timers fires.

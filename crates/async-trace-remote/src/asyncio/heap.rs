@@ -23,8 +23,6 @@ const MAX_RETRIES: u32 = 3;
 /// So many are noted, and so many of these shown.
 const MAX_NOTED: usize = 1 << 16;
 const MAX_SHOWN: usize = 1 << 12;
-/// `ob_type`.
-const TYPE: u64 = 8;
 
 /// From so many tasks it is learnt what types tasks are of.
 const MAX_TASKS: usize = 1000;
@@ -41,8 +39,12 @@ pub(crate) struct OnHeap {
 pub(crate) fn read(session: &Session<'_>, walked: &mut Walked) -> OnHeap {
     let reader = session.reader;
     let mut found = OnHeap { coroutines: Vec::new(), failed: Vec::new() };
-    let mut of_tasks: Vec<Addr> =
-        walked.tasks.iter().take(MAX_TASKS).filter_map(|task| reader.ptr(task.addr + TYPE).ok()).collect();
+    let mut of_tasks: Vec<Addr> = walked
+        .tasks
+        .iter()
+        .take(MAX_TASKS)
+        .filter_map(|task| Some(reader.type_of(task.addr).ok()?.addr))
+        .collect();
     of_tasks.sort_unstable();
     of_tasks.dedup();
     let mut note = |object, of| match of {

@@ -7,7 +7,7 @@ use async_trace_core::snapshot::ProblemCode;
 use rustc_hash::FxHashMap;
 
 /// How many descriptors of one loop are looked at.
-const MAX_FILES: usize = 1 << 17;
+pub(super) const MAX_FILES: usize = 1 << 17;
 /// How much of a compiled protocol's own memory is searched for futures.
 const MAX_PROTOCOL: u64 = 4096;
 /// By which attributes an object of a library leads to its connection, and how far that is followed.
@@ -65,25 +65,9 @@ pub(crate) fn read_all(session: &Session<'_>, walked: &mut Walked) {
 }
 
 fn selector(reader: &Reader<'_>, event_loop: Addr, files: &mut Files) -> Read<()> {
-    if let Some(selector) = reader.not_none(reader.attr(event_loop, "_selector")?)?
-        && let Some(watched) = reader.attr(selector, "_fd_to_key")?
-    {
-        for (_, key) in reader.dict(watched)?.into_iter().take(MAX_FILES) {
-            // SelectorKey(fileobj, fd, events, data), data = (reader, writer).
-            let key = reader.tuple(key)?;
-            let (Some(fd), Some(data)) = (key.get(1), key.get(3)) else { continue };
-            let fd = i32::try_from(reader.int(*fd)?).unwrap_or(-1);
-            if reader.kind_of(*data)? != Kind::Tuple {
-                continue;
-            }
-            for handle in reader.tuple(*data)? {
-                if reader.kind_of(handle)? == Kind::None {
-                    continue;
-                }
-                add_handle(reader, handle, event_loop, fd, files)?;
-            }
-        }
-    }
+    super::event_loop::watched(reader, event_loop, &mut |fd, handle| {
+        add_handle(reader, handle, event_loop, fd, files)
+    })?;
     // Transports that are paused are not watched, but the loop knows them.
     if let Some(transports) = reader.attr(event_loop, "_transports")?
         && let Some(data) = reader.attr(transports, "data")?

@@ -70,6 +70,7 @@ pub(crate) fn threads(
     let l = &reader.layout.thread;
     let gil = Gil::of(reader, runtime, interpreter).ok();
     let holder = gil.as_ref().and_then(|gil| gil.holder(reader).ok());
+    let gil = gil.and_then(|gil| gil.memory());
     let mut out = Vec::new();
     let mut addr = reader.ptr(interpreter.addr + reader.layout.interpreter.threads_head)?;
     while !addr.is_null() {
@@ -86,8 +87,7 @@ pub(crate) fn threads(
             None => reader.u32(Addr(ident) + PTHREAD_TID).unwrap_or(0),
         };
         let holds_gil = holder.map(|h| h == Some(addr));
-        let gil = gil.as_ref().and_then(Gil::memory);
-        out.push(ThreadState { addr, interpreter, tid, ident, holds_gil, gil });
+        out.push(ThreadState { addr, interpreter, tid, ident, holds_gil, gil: gil.clone() });
         addr = reader.ptr(addr + l.next)?;
     }
     out.reverse();

@@ -53,12 +53,7 @@ pub(super) fn enclosing_function(lines: &[impl AsRef<str>], line: u32) -> Option
 pub(super) fn unawaited_calls(lines: &[impl AsRef<str>], name: &str) -> Vec<u32> {
     let is_call = |line: &str| {
         let code = without_comment(line);
-        code.match_indices(name).any(|(at, _)| {
-            let (before, after) = (&code[..at], &code[at + name.len()..]);
-            after.starts_with('(')
-                && !before.ends_with(|c: char| c.is_alphanumeric() || c == '_')
-                && !is_used(before.trim_end_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.')))
-        })
+        names(code, name).any(|(before, after)| after.starts_with('(') && !is_used(without_path(before)))
     };
     let numbered = lines.iter().zip(1..);
     numbered.filter(|(line, _)| is_call(line.as_ref())).map(|(_, number)| number).collect()
@@ -68,16 +63,15 @@ pub(super) fn unawaited_calls(lines: &[impl AsRef<str>], name: &str) -> Vec<u32>
 pub(super) fn task_creations(lines: &[impl AsRef<str>], name: &str) -> Vec<u32> {
     let is_creation = |at: usize| {
         let code = without_comment(lines[at].as_ref());
-        code.match_indices(name).any(|(place, _)| {
-            let (before, after) = (&code[..place], &code[place + name.len()..]);
-            let path = before.trim_end_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.'));
-            let is_whole = before.is_empty() || !before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        names(code, name).any(|(before, after)| {
             // The call may stand on a line of its own.
             let above = at.checked_sub(1).map_or("", |above| without_comment(lines[above].as_ref()));
-            let opened = if path.trim().is_empty() { above.trim_end() } else { path.trim_end() };
-            is_whole
-                && after.starts_with(['(', ',', ')'])
-                && opened.strip_suffix('(').is_some_and(|caller| STARTERS.contains(&last_word(caller)))
+            let opened = Some(without_path(before)).filter(|path| !path.trim().is_empty()).unwrap_or(above);
+            after.starts_with(['(', ',', ')'])
+                && opened
+                    .trim_end()
+                    .strip_suffix('(')
+                    .is_some_and(|caller| STARTERS.contains(&last_word(caller)))
         })
     };
     (0..lines.len()).filter(|at| is_creation(*at)).filter_map(|at| u32::try_from(at + 1).ok()).collect()
@@ -143,12 +137,24 @@ fn function_around(lines: &[impl AsRef<str>], line: usize) -> impl Iterator<Item
         .map(|(line, number)| (number, without_comment(line)))
 }
 
+/// What stands before and after a name, wherever it stands by itself or as an attribute.
+fn names<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let all = code.match_indices(name).map(|(at, _)| (&code[..at], &code[at + name.len()..]));
+    all.filter(|(before, after)| !before.ends_with(is_of_a_name) && !after.starts_with(is_of_a_name))
+}
+
 /// What stands before and after a name, wherever it stands by itself.
 fn occurrences<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let goes_on = |c: char| c.is_alphanumeric() || c == '_';
-    code.match_indices(name).map(|(at, _)| (&code[..at], &code[at + name.len()..])).filter(
-        move |(before, after)| !before.ends_with(|c| goes_on(c) || c == '.') && !after.starts_with(goes_on),
-    )
+    names(code, name).filter(|(before, _)| !before.ends_with('.'))
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// What stands before the object that a name is an attribute of, `await ` of `await self.client.`.
+fn without_path(before: &str) -> &str {
+    before.trim_end_matches(|c| is_of_a_name(c) || c == '.')
 }
 
 fn use_in(code: &str, name: &str) -> LaterUse {
@@ -180,8 +186,7 @@ fn is_used(before: &str) -> bool {
 
 /// The word that a text ends with.
 fn last_word(text: &str) -> &str {
-    let rest = text.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_');
-    &text[rest.len()..]
+    &text[text.trim_end_matches(is_of_a_name).len()..]
 }
 
 fn without_comment(line: &str) -> &str {
