@@ -40,6 +40,7 @@ SICK = {
     "shutdown_thread": (["shutdown-hang"], "more_mail.wait()"),
     "slow_call": (["slow-call"], "await asyncio.open_connection("),
     "task_flood": (["task-flood"], "async with self.lock"),
+    "task_lost": (["never-wakes"], "return await answer"),
     "timeout_swallowed": (["lost-timeout"], "await asyncio.shield(answer)"),
 }
 # What is wrong with this cannot be seen on every interpreter.

@@ -124,6 +124,8 @@ pub enum Role {
     Child,
     /// Where something failed.
     Failed,
+    /// What would have completed what is awaited.
+    Completes,
     /// A connection.
     Connection,
     /// A timeout.

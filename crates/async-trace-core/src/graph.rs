@@ -327,7 +327,7 @@ impl Making<'_> {
         if !full || queue.state.getters.is_some_and(|n| n > 0) {
             return None;
         }
-        let Some(reach) = &queue.reach else { return self.anybody_but_joiners(queue) };
+        let Some(reach) = queue.takers() else { return self.anybody_but_joiners(queue) };
         self.able(reach, |user| self.waits_with(user, queue, Verb::Join))
     }
 
@@ -353,7 +353,7 @@ impl Making<'_> {
 
     /// Who could finish the items of a queue.
     fn able_to_finish(&self, queue: &Resource) -> Option<(Vec<u32>, bool)> {
-        let Some(reach) = &queue.reach else { return self.anybody_but_joiners(queue) };
+        let Some(reach) = queue.takers() else { return self.anybody_but_joiners(queue) };
         let found = self.able(reach, |user| self.waits_with(user, queue, Verb::Join))?;
         if reach.extent == Extent::Frames && found.0.is_empty() {
             return self.anybody_but_joiners(queue);
@@ -361,13 +361,15 @@ impl Making<'_> {
         Some(found)
     }
 
-    /// Who could set an event, notify a condition, put an item: only if every reference is known, or somebody has failed who
-    /// could.
+    /// Who could set an event, notify a condition, put an item: only if every reference is known, or somebody has failed or
+    /// ended who could.
     fn announcers(&self, resource: &Resource, verb: Verb) -> Option<(Vec<u32>, bool)> {
         if resource.state.set == Some(true) || verb == Verb::Get && resource.state.size > Some(0) {
             return None;
         }
-        let says = |reach: &&Reach| reach.extent != Extent::Frames || !reach.failed.is_empty();
+        let says = |reach: &&Reach| {
+            reach.extent != Extent::Frames || !reach.failed.is_empty() || !reach.ended.is_empty()
+        };
         if let Some(reach) = resource.reach.as_ref().filter(says) {
             return self.able(reach, |user| self.waits_with(user, resource, verb));
         }

@@ -471,6 +471,14 @@ pub struct Connection {
     pub file: Option<OpenFile>,
 }
 
+impl Resource {
+    /// Who could take from a queue, where that was looked for.
+    #[must_use]
+    pub fn takers(&self) -> Option<&Reach> {
+        self.reach.as_ref().filter(|reach| reach.ended.is_empty())
+    }
+}
+
 /// Who else can get at an object, and so could set it, put into it or complete it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -487,6 +495,23 @@ pub struct Reach {
     /// complete it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<Failure>,
+    /// Where the program's text has it completed, if no such line can be reached any more, as far as the text tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<Ended>,
+}
+
+/// A line that would have completed what is awaited, in a function that has ended and that nothing calls again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Ended {
+    /// The line.
+    pub at: Frame,
+    /// The only line found that makes a task of the function, or of one that calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Creation>,
+    /// That line does not keep the task: it may have failed unseen, or the garbage collector may have taken it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dropped: bool,
 }
 
 /// An exception that ended a function.

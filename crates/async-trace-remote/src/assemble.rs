@@ -494,6 +494,7 @@ fn reach(object: Addr, walked: &Walked) -> Option<Reach> {
         users: users.collect(),
         others: Vec::new(),
         failed: reached.failed.clone(),
+        ended: Vec::new(),
     })
 }
 
@@ -511,6 +512,7 @@ fn users(object: Addr, walked: &Walked) -> Option<Reach> {
         users: users.collect(),
         others: Vec::new(),
         failed: found.failed.clone(),
+        ended: Vec::new(),
     })
 }
 

@@ -9,6 +9,7 @@ mod noise;
 
 use crate::assemble;
 use crate::asyncio::heap::OnHeap;
+use crate::asyncio::users::Unhelped;
 use crate::asyncio::walk::{self, Check, Names, Session, Walked};
 use crate::asyncio::{Places, Scouted, failed, heap, link, reach, users};
 use crate::cpython::layout::{self, Layout};
@@ -156,6 +157,7 @@ fn snapshot(
         link::late(&session, &mut pass.walked);
     }
     let (mut coroutines, mut keepers, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
+    let mut unhelped = Unhelped::default();
     let mut found = kept.found.take();
     if options.glance {
         // Of tasks, and who could reach what they await, nothing is known now.
@@ -173,6 +175,7 @@ fn snapshot(
         let failures = failed::read(&session, &failed);
         pass.walked.reached = reach::read(&session, reached.as_deref(), &failures, &pass.walked);
         pass.walked.users = users::read(&session, &failures, &pass.walked);
+        unhelped = users::unhelped(&session, &pass.walked);
         let on_heap = OnHeap {
             coroutines: coroutines
                 .iter()
@@ -200,7 +203,7 @@ fn snapshot(
     (snapshot.coroutines, snapshot.dropped) = (coroutines, dropped);
     // The files of today may say something else than those that a dead process ran.
     let identity = (target.source == Source::Live).then_some(&target.identity);
-    crate::source::attach(&mut snapshot, &keepers, identity, options.source && identity.is_some());
+    crate::source::attach(&mut snapshot, &keepers, &unhelped, identity, options.source && identity.is_some());
     snapshot.capture.read_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     target.now = session.now.get();
     let Session { places, names, scouted, .. } = session;

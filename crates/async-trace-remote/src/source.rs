@@ -1,8 +1,11 @@
 //! Source lines, from the files as the target sees them.
 
+mod ended;
+mod program;
 mod text;
 
 use crate::asyncio::kept::{AtWork, Held, How, Keeper};
+use crate::asyncio::users::Unhelped;
 use crate::process::Identity;
 use async_trace_core::Snapshot;
 use async_trace_core::frame::{Frame, FrameKind, Origin};
@@ -25,9 +28,16 @@ const NONBLOCK: i32 = 0o4000;
 
 /// Adds what the text of the program tells: to every frame its line, where `lines` are wanted; in which function a
 /// coroutine was dropped; and which line has created one that was never started, where only one is found that
-/// can be it. And which of these, with their `keepers`, wait for their turn. Files that have changed since the process was
+/// can be it. And which of these, with their `keepers`, wait for their turn; and for those who are `unhelped`, who would have
+/// helped. Files that have changed since the process was
 /// started tell nothing; where there is no `identity`, none does.
-pub(crate) fn attach(snapshot: &mut Snapshot, keepers: &[Keeper], identity: Option<&Identity>, lines: bool) {
+pub(crate) fn attach(
+    snapshot: &mut Snapshot,
+    keepers: &[Keeper],
+    unhelped: &Unhelped,
+    identity: Option<&Identity>,
+    lines: bool,
+) {
     let mut sources = Sources { identity, files: FxHashMap::default() };
     if lines {
         sources.attach(snapshot);
@@ -36,6 +46,7 @@ pub(crate) fn attach(snapshot: &mut Snapshot, keepers: &[Keeper], identity: Opti
     sources.find_creations(snapshot);
     sources.find_failed(snapshot);
     sources.find_turns(snapshot, keepers);
+    sources.find_ended(snapshot, unhelped);
 }
 
 struct Sources<'a> {

@@ -6,7 +6,7 @@ use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
 use crate::finding::Severity;
 use crate::graph::Node;
-use crate::snapshot::{Extent, Reach, Target, TaskState};
+use crate::snapshot::{Extent, Reach, ResourceKind, Target, Task, TaskState};
 use std::fmt::Write as _;
 
 pub(super) const CHECK: Check = Check {
@@ -21,6 +21,20 @@ fn reach<'a>(scene: &Scene<'a>, task: u32) -> Option<&'a Reach> {
         Target::Future { reach, .. } => reach.as_ref(),
         Target::Resource { id } => scene.index.get_resource(*id)?.reach.as_ref(),
         _ => None,
+    }
+}
+
+/// What is to be done to what a task awaits.
+fn would(scene: &Scene<'_>, task: &Task) -> &'static str {
+    let kind = match task.waits_for.as_ref().map(|wait| &wait.target) {
+        Some(Target::Resource { id }) => scene.index.get_resource(*id).map(|resource| resource.kind),
+        _ => None,
+    };
+    match kind {
+        Some(ResourceKind::Queue) => "put into",
+        Some(ResourceKind::Event) => "set",
+        Some(ResourceKind::Condition) => "notify",
+        _ => "complete",
     }
 }
 
@@ -41,7 +55,8 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
                 // An idle consumer of a queue that is to be filled later is no error, alone.
                 Node::Resource(place) => {
                     let resource = &scene.now.resources[place as usize];
-                    resource.kind.is_signal() || resource.reach.as_ref().is_some_and(|r| !r.failed.is_empty())
+                    let is_bereft = |reach: &Reach| !reach.failed.is_empty() || !reach.ended.is_empty();
+                    resource.kind.is_signal() || resource.reach.as_ref().is_some_and(is_bereft)
                 }
                 _ => false,
             })
@@ -78,11 +93,30 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         if let Some(failure) = failed.first() {
             let _ = write!(summary, "; {}", words::failure(failure, "had it"));
         }
+        let ended = reach.map_or(&[][..], |reach| &reach.ended);
+        if let Some(first) = ended.first() {
+            let function = &first.at.function;
+            let (more, have, them) = match ended.len() {
+                1 => ("", "has", "it"),
+                _ => (" and others", "have", "them"),
+            };
+            let would = would(scene, task);
+            let _ = write!(
+                summary,
+                "; {function}(){more}, which would {would} it, {have} ended, and nothing calls {them} again"
+            );
+        }
         let mut found = finding(CHECK.slug, Severity::Error, summary).evidence([scene.waits_evidence(first)]);
         found.evidence[0].count = (n > 1).then_some(n as u32);
         found.evidence.extend(words::failures(failed));
         if !failed.is_empty() {
             found = found.advice("let it be completed when that fails, too: `try … finally`, or await the task that is to do it");
+        }
+        found.evidence.extend(words::ended(ended));
+        if ended.iter().any(|ended| ended.dropped) {
+            found = found.advice("keep the task that create_task() returns, and look at how it ends: one that nobody keeps may fail unseen, or be taken by the garbage collector");
+        } else if !ended.is_empty() {
+            found = found.advice("let it be completed on every way out of that function: `try … finally`");
         }
         found.consequences = scene.consequences(&others);
         if is_known {
@@ -92,7 +126,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
             found = found
                 .advice("find who should have completed it: a callback that was never registered, or an object that was dropped");
         } else {
-            found = found.doubt(words::ONLY_VARIABLES);
+            found = found.doubt(if ended.is_empty() { words::ONLY_VARIABLES } else { words::ONLY_TEXT });
         }
         findings.add_alike(words::place(own_frame(&task.chain)), found, behind.iter().copied());
     }

@@ -28,7 +28,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         };
         let waiting = waiting(scene, queue, verb);
         let standing = waiting.iter().all(|t| scene.is_still(*t) && !findings.explains(*t));
-        let doubt = scene.graph.is_uncertain(first).then_some(match &queue.reach {
+        let doubt = scene.graph.is_uncertain(first).then_some(match queue.takers() {
             Some(_) => words::ONLY_VARIABLES,
             None => "who else can reach the queue was not read: no other task is left that could",
         });
@@ -50,7 +50,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
     }
     for queue in scene.now.resources.iter().filter(|r| r.kind == ResourceKind::Queue && r.within.is_none()) {
         // Where it is known who could take from it, they were asked above.
-        let verbs = if queue.reach.is_some() { &[Verb::Join][..] } else { &[Verb::Put, Verb::Join] };
+        let verbs = if queue.takers().is_some() { &[Verb::Join][..] } else { &[Verb::Put, Verb::Join] };
         for verb in verbs.iter().copied() {
             let waiting: Vec<u32> = waiting(scene, queue, verb);
             let is_new = waiting.first().is_some_and(|t| scene.is_still(*t) && !findings.explains(*t));
@@ -107,7 +107,7 @@ fn unjoined(scene: &Scene<'_>, queue: &Resource) -> Option<&'static str> {
         let is_other = |user: &Holder| {
             !user.task.is_some_and(|id| scene.index.task(id).is_some_and(|t| joins.contains(&t)))
         };
-        let has_others = queue.reach.as_ref().is_some_and(|reach| reach.users.iter().any(is_other));
+        let has_others = queue.takers().is_some_and(|reach| reach.users.iter().any(is_other));
         return (queue.state.getters == Some(0) && in_hands(queue) == Some(0) && !has_others)
             .then_some("it has items, and nobody takes them");
     }

@@ -8,8 +8,8 @@ use crate::frame::{Frame, Origin};
 use crate::render::noun;
 pub(super) use crate::render::units::seconds;
 use crate::snapshot::{
-    CreationSource, Failure, FileKind, Holder, OpenFile, Resource, Target, Task, TaskState, Thread, Verb,
-    WaitsFor,
+    CreationSource, Ended, Failure, FileKind, Holder, OpenFile, Resource, Target, Task, TaskState, Thread,
+    Verb, WaitsFor,
 };
 
 /// `a Future`, `an Event`.
@@ -21,6 +21,9 @@ fn article(noun: &str) -> String {
 /// How far was looked for those who could help.
 pub(super) const ONLY_VARIABLES: &str =
     "who else could do so was looked for only in the variables of tasks, threads and modules";
+
+pub(super) const ONLY_TEXT: &str =
+    "what else could do so was looked for only in the text of the program, not in its libraries";
 
 /// Of so many that have failed evidence is shown.
 const FAILURES: usize = 3;
@@ -51,6 +54,23 @@ pub(super) fn failures(failed: &[Failure]) -> impl Iterator<Item = Evidence> {
             Evidence::new(Role::Created, text).at(own_frame(&created.stack))
         });
         [Some(Evidence::new(Role::Failed, failure.error.clone()).at(Some(&failure.at))), created]
+            .into_iter()
+            .flatten()
+    })
+}
+
+/// Which lines would have completed something, and who made tasks of them.
+pub(super) fn ended(ended: &[Ended]) -> impl Iterator<Item = Evidence> {
+    ended.iter().flat_map(|ended| {
+        let created = ended.created.as_ref().map(|created| {
+            let text = if ended.dropped {
+                "the only line found that makes a task of it, and keeps it nowhere"
+            } else {
+                "the only line found that makes a task of it"
+            };
+            Evidence::new(Role::Created, text).at(own_frame(&created.stack))
+        });
+        [Some(Evidence::new(Role::Completes, "nothing comes by here any more").at(Some(&ended.at))), created]
             .into_iter()
             .flatten()
     })

@@ -240,6 +240,7 @@ fn verb(role: finding::Role) -> &'static str {
         finding::Role::Created => "created at",
         finding::Role::Defined => "defined at",
         finding::Role::Failed => "failed at",
+        finding::Role::Completes => "was to complete it at",
         _ => "at",
     }
 }

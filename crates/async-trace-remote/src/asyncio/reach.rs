@@ -10,13 +10,14 @@ use super::failed::{self, Failed};
 use super::walk::{On, Session, Task, Wait, Walked};
 use super::{task, wait};
 use crate::cpython::generator::{self, State};
-use crate::cpython::object::{Kind, Read, Reader};
+use crate::cpython::object::{Kind, Read, Reader, Type};
 use crate::cpython::references;
 use crate::memory::addr::Addr;
 use async_trace_core::frame::Origin;
 use async_trace_core::snapshot::{Failure, ResourceKind, TaskState, Verb};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 /// How many objects are followed for one snapshot. Where they are not enough, nothing is said.
 const MAX_OBJECTS: usize = 50_000;
@@ -110,7 +111,7 @@ struct Asked {
 }
 
 /// The tasks that all of these cannot go on without, mediately or not.
-fn awaited_by(walked: &Walked, tasks: &[&Task]) -> FxHashSet<Addr> {
+pub(super) fn awaited_by(walked: &Walked, tasks: &[&Task]) -> FxHashSet<Addr> {
     let mut awaited: Vec<FxHashSet<Addr>> = Vec::new();
     for task in tasks {
         let mut found = FxHashSet::default();
@@ -342,7 +343,7 @@ fn is_end(reader: &Reader<'_>, object: Addr) -> bool {
 }
 
 /// Whether a task is the one that its loop runs for.
-fn is_main(reader: &Reader<'_>, task: Addr) -> bool {
+pub(super) fn is_main(reader: &Reader<'_>, task: Addr) -> bool {
     let ends_the_run = |callback: &Addr| {
         let name = match reader.kind_of(*callback) {
             Ok(Kind::Function) => reader.function_qualname(*callback),
@@ -358,7 +359,7 @@ fn is_main(reader: &Reader<'_>, task: Addr) -> bool {
 }
 
 /// The tasks that a timer will cancel, and those that somebody awaits who will be cancelled so.
-fn limited(session: &Session<'_>, walked: &Walked) -> FxHashSet<Addr> {
+pub(super) fn limited(session: &Session<'_>, walked: &Walked) -> FxHashSet<Addr> {
     let mut limited: FxHashSet<Addr> = FxHashSet::default();
     for event_loop in &walked.loops {
         let _ = timers(session.reader, event_loop.addr, walked, &mut limited);
@@ -387,11 +388,34 @@ fn limited(session: &Session<'_>, walked: &Walked) -> FxHashSet<Addr> {
     limited
 }
 
+/// Whether a timer calls a method of a connection's protocol that cancels nothing itself: it looks after the connection.
+fn only_keeps_alive(reader: &Reader<'_>, called: Addr) -> Read<bool> {
+    if reader.kind_of(called)? != Kind::Method {
+        return Ok(false);
+    }
+    let (function, owner) = reader.method(called)?;
+    if !is_protocol(reader, owner) || reader.kind_of(function)? != Kind::Function {
+        return Ok(false);
+    }
+    let code = reader.code(reader.ptr(function + reader.layout.function.code)?)?;
+    Ok(!code.mentioned(reader)?.iter().any(|name| name.contains("cancel")))
+}
+
+/// Whether an object is what asyncio tells of a connection.
+pub(super) fn is_protocol(reader: &Reader<'_>, object: Addr) -> bool {
+    let is_base = |base: &Rc<Type>| &*reader.full_type_name(base) == "asyncio.protocols.BaseProtocol";
+    reader.bases(object).is_ok_and(|bases| bases.iter().any(is_base))
+}
+
 /// The tasks that the callbacks of a loop's timers lead to.
 fn timers(reader: &Reader<'_>, event_loop: Addr, walked: &Walked, found: &mut FxHashSet<Addr>) -> Read<()> {
     let mut seen = FxHashSet::default();
     for timer in super::event_loop::timers(reader, event_loop)?.into_iter().take(MAX_TIMERS) {
-        let mut level: Vec<Addr> = wait::timer_call(reader, timer)?.into_iter().flatten().collect();
+        let called = wait::timer_call(reader, timer)?;
+        if called.into_iter().flatten().any(|called| only_keeps_alive(reader, called).unwrap_or(false)) {
+            continue;
+        }
+        let mut level: Vec<Addr> = called.into_iter().flatten().collect();
         for _ in 0..MAX_DEPTH {
             for object in std::mem::take(&mut level) {
                 if walked.index.contains_key(&object) {

@@ -6,14 +6,14 @@
 
 use super::failed::Failed;
 use super::kept::own_modules;
-use super::walk::{On, Session, Task, Walked};
-use super::{chain, event_loop, task};
+use super::walk::{On, Session, Task, Wait, Walked};
+use super::{chain, event_loop, reach, task};
 use crate::cpython::frame::Frame as PyFrame;
 use crate::cpython::object::{Kind, Read, Reader};
 use crate::cpython::references;
 use crate::memory::addr::Addr;
 use async_trace_core::frame::Origin;
-use async_trace_core::snapshot::{Failure, ResourceKind, Verb};
+use async_trace_core::snapshot::{Failure, Id, ResourceKind, Verb};
 use async_trace_core::text::Text;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -26,6 +26,9 @@ const PUTS: &[&str] = &["put", "put_nowait", "send", "send_nowait", "shutdown"];
 const SETS: &[&str] = &["set"];
 const NOTIFIES: &[&str] = &["notify", "notify_all"];
 const COMPLETES: &[&str] = &["set_result", "set_exception"];
+/// The modules of asyncio whose objects serve a connection.
+const TRANSPORTS: &[&str] =
+    &["asyncio.selector_events.", "asyncio.sslproto.", "asyncio.streams.", "asyncio.base_events.Server"];
 /// `self`, its attributes, an object of these, its attributes.
 const MAX_STEPS: u32 = 4;
 
@@ -75,35 +78,100 @@ pub(crate) fn read(session: &Session<'_>, failed: &[Failed], walked: &Walked) ->
     if asked.is_empty() || walked.tasks.len() > MAX_TASKS {
         return Users::default();
     }
-    let mut search = Search { session, walked, asked, leads_to: FxHashMap::default(), left: MAX_OBJECTS };
-    search.all(failed).unwrap_or_default()
+    Search::new(session, walked, asked).all(failed).unwrap_or_default()
+}
+
+/// The tasks that wait in the program's own code for what nothing but the program's own functions could bring them.
+#[derive(Default)]
+pub(crate) struct Unhelped {
+    pub tasks: FxHashSet<Id>,
+    /// The types of the futures that they wait for.
+    pub type_names: FxHashMap<Id, Text>,
+    /// The files of the program.
+    pub files: Vec<Text>,
+}
+
+/// The methods that complete a thing of this kind, or a future.
+pub(crate) fn completed_by(kind: Option<ResourceKind>) -> &'static [&'static str] {
+    match kind {
+        Some(ResourceKind::Queue) => PUTS,
+        Some(ResourceKind::Event) => SETS,
+        Some(ResourceKind::Condition) => NOTIFIES,
+        _ => COMPLETES,
+    }
+}
+
+/// Looks for those who are unhelped: no callback of an event loop and no function of a library leads to what they wait for,
+/// and nothing ends their wait after some time.
+pub(crate) fn unhelped(session: &Session<'_>, walked: &Walked) -> Unhelped {
+    if walked.tasks.len() > MAX_TASKS {
+        return Unhelped::default();
+    }
+    let reader = session.reader;
+    let limited = reach::limited(session, walked);
+    let main: Vec<&Task> = walked.tasks.iter().filter(|task| reach::is_main(reader, task.addr)).collect();
+    let behind_main = reach::awaited_by(walked, &main);
+    let is_main_stuck =
+        |task: &Task| behind_main.contains(&task.addr) || main.iter().any(|main| main.addr == task.addr);
+    let mut asked: FxHashMap<Addr, Help> = FxHashMap::default();
+    let mut tasks: Vec<(&Task, Addr)> = Vec::new();
+    for task in walked.tasks.iter().filter(|task| !limited.contains(&task.addr)) {
+        let frames = task.chain.iter().rev();
+        let is_own =
+            frames.map(|frame| frame.origin).find(|origin| *origin != Origin::Stdlib) == Some(Origin::Own);
+        let Some((object, help)) = brought(walked, task).filter(|_| is_own) else { continue };
+        // Consumers that are idle for good are no error, but for a program that waits for them to end.
+        if help.by != PUTS || is_main_stuck(task) {
+            asked.insert(object, help);
+            tasks.push((task, object));
+        }
+    }
+    if asked.is_empty() {
+        return Unhelped::default();
+    }
+    let mut search = Search { stops_at_transports: true, ..Search::new(session, walked, asked) };
+    let Ok(unhelped) = search.unhelped() else { return Unhelped::default() };
+    tasks.retain(|(_, object)| unhelped.contains_key(object));
+    let type_name = |(task, _): &(&Task, Addr)| {
+        let of = reader.type_of(task.waiter).ok()?;
+        Some((task.addr.into(), reader.full_type_name(&of)))
+    };
+    Unhelped {
+        type_names: tasks.iter().filter_map(type_name).collect(),
+        tasks: tasks.iter().map(|(task, _)| task.addr.into()).collect(),
+        files: own_modules(session, walked).into_iter().map(|module| module.file).collect(),
+    }
 }
 
 /// What is asked for: `all` of it only where somebody has failed.
 fn asked(walked: &Walked, all: bool) -> FxHashMap<Addr, Help> {
-    let kinds: FxHashMap<Addr, ResourceKind> =
-        walked.resources.list.iter().map(|resource| (resource.addr, resource.kind)).collect();
-    let help = |task: &Task| -> Option<(Addr, Help)> {
-        let wait = task.wait.as_ref()?;
-        let brought = |by| Help { by, by_anybody: false };
-        Some(match wait.on {
-            On::Resource(queue) if matches!(wait.verb, Verb::Put | Verb::Join) => {
-                (queue, Help { by: TAKES, by_anybody: true })
-            }
-            _ if !all => return None,
-            On::Future(future) => (future, brought(COMPLETES)),
-            On::Resource(resource) => match (kinds.get(&resource)?, wait.verb) {
-                (ResourceKind::Queue, Verb::Get) => (resource, brought(PUTS)),
-                (ResourceKind::Event, _) => (resource, brought(SETS)),
-                (ResourceKind::Condition, Verb::Wait) => (resource, brought(NOTIFIES)),
-                // An object of a library or of the program: what it has to bring is this future.
-                (ResourceKind::Manager, _) => (task.waiter, brought(COMPLETES)),
-                _ => return None,
-            },
-            _ => return None,
-        })
+    let room = |task: &Task| match task.wait.as_ref()? {
+        Wait { on: On::Resource(queue), verb: Verb::Put | Verb::Join, .. } => {
+            Some((*queue, Help { by: TAKES, by_anybody: true }))
+        }
+        _ => None,
     };
+    let help = |task: &Task| room(task).or_else(|| brought(walked, task).filter(|_| all));
     walked.tasks.iter().filter_map(help).collect()
+}
+
+/// What somebody is to bring a task, and by which methods.
+fn brought(walked: &Walked, task: &Task) -> Option<(Addr, Help)> {
+    let wait = task.wait.as_ref()?;
+    let kind = match wait.on {
+        On::Resource(resource) => Some(walked.resources.get(resource)?.kind),
+        _ => None,
+    };
+    let object = match (&wait.on, kind, wait.verb) {
+        (On::Future(future), ..) => *future,
+        (On::Resource(resource), Some(ResourceKind::Queue), Verb::Get)
+        | (On::Resource(resource), Some(ResourceKind::Event), _)
+        | (On::Resource(resource), Some(ResourceKind::Condition), Verb::Wait) => *resource,
+        // An object of a library or of the program: what it has to bring is this future.
+        (On::Resource(_), Some(ResourceKind::Manager), _) => task.waiter,
+        _ => return None,
+    };
+    Some((object, Help { by: completed_by(kind), by_anybody: false }))
 }
 
 /// Whether a task waits for room in a queue, or for one that does: it may only put into the queue, or have made it for
@@ -129,9 +197,16 @@ struct Search<'a> {
     /// What is asked for that an object leads to.
     leads_to: FxHashMap<Addr, Vec<Addr>>,
     left: usize,
+    /// What a transport leads to is not looked at.
+    stops_at_transports: bool,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(session: &'a Session<'a>, walked: &'a Walked, asked: FxHashMap<Addr, Help>) -> Self {
+        let (leads_to, left) = (FxHashMap::default(), MAX_OBJECTS);
+        Self { session, walked, asked, leads_to, left, stops_at_transports: false }
+    }
+
     fn all(&mut self, failed: &[Failed]) -> Result<Users, TooMany> {
         let mut users: Users = self.asked.keys().map(|object| (*object, Found::default())).collect();
         let modules = self.modules()?;
@@ -196,6 +271,29 @@ impl Search<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What neither a callback nor a function of a library may bring, of what is asked for. The program is called by way of
+    /// a connection, too, but then by its own functions.
+    fn unhelped(&mut self) -> Result<Users, TooMany> {
+        let mut users: Users = self.asked.keys().map(|object| (*object, Found::default())).collect();
+        self.leave_to_callbacks(&mut users)?;
+        let modules = FxHashMap::default();
+        let is_library = |frame: &PyFrame| self.session.places.origin_of(&frame.code.file) == Origin::Library;
+        let mut chain = chain::Chain::default();
+        let mut frames: Vec<PyFrame> = Vec::new();
+        for task in &self.walked.tasks {
+            let nodes = task::nodes(self.session, task.addr, &mut chain, self.walked).unwrap_or_default();
+            frames.extend(nodes.into_iter().filter_map(|node| node.frame).filter(is_library));
+        }
+        let stacks = self.walked.threads.iter().flat_map(|thread| &thread.stack);
+        frames.extend(stacks.filter(|frame| is_library(frame)).cloned());
+        for frame in &frames {
+            for object in self.of_frame(frame, &modules, Of::Living(&[]))? {
+                users.remove(&object);
+            }
+        }
+        Ok(users)
     }
 
     /// Whether a function that a task is in takes something from a queue, as far as the names it uses tell.
@@ -295,6 +393,17 @@ impl Search<'_> {
         !self.walked.index.contains_key(&object)
             && !self.walked.is_loop(object)
             && self.session.reader.kind_of(object).is_ok_and(is_way)
+            && (!self.stops_at_transports || !self.is_transport(object))
+    }
+
+    /// Whether it serves a connection, or is told of one.
+    fn is_transport(&self, object: Addr) -> bool {
+        let reader = self.session.reader;
+        let of = reader.type_of(object);
+        reach::is_protocol(reader, object)
+            || of.is_ok_and(|of| {
+                TRANSPORTS.iter().any(|module| reader.full_type_name(&of).starts_with(module))
+            })
     }
 }
 

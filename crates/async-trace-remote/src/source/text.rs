@@ -15,7 +15,7 @@ const TAKERS: &[&str] = &[
 ];
 
 /// What is called to make a task of a coroutine.
-const STARTERS: &[&str] =
+pub(super) const STARTERS: &[&str] =
     &["create_task", "ensure_future", "run_coroutine_threadsafe", "start_soon", "spawn"];
 
 /// The qualified name of the function that a line (from 1 on) is in.
@@ -137,8 +137,35 @@ fn function_around(lines: &[impl AsRef<str>], line: usize) -> impl Iterator<Item
         .map(|(line, number)| (number, without_comment(line)))
 }
 
+/// What a line awaits by the name it has there: `ready` of `await self.ready.wait()`, of `await app["ready"].wait()`; `answer`
+/// of `return await answer`.
+pub(super) fn awaited(line: &str) -> Option<&str> {
+    const METHODS: &[&str] = &[".wait(", ".wait_for(", ".get("];
+    let line = without_comment(line);
+    let path = match METHODS.iter().filter_map(|method| line.find(method)).min() {
+        Some(end) => &line[..end],
+        None => names(line, "await").next()?.1,
+    };
+    let word = last_word(path.trim_end_matches(|c: char| !is_of_a_name(c)));
+    (!word.is_empty()).then_some(word)
+}
+
+/// Whether a line has a word, be it in a string.
+pub(super) fn has_word(line: &str, word: &str) -> bool {
+    names(line, word).next().is_some()
+}
+
+/// The attributes that a line mentions, but no methods that it calls.
+pub(super) fn attributes(code: &str) -> impl Iterator<Item = &str> {
+    let parts = code
+        .split('.')
+        .skip(1)
+        .map(|part| part.split_at(part.find(|c| !is_of_a_name(c)).unwrap_or(part.len())));
+    parts.filter(|(name, after)| !name.is_empty() && !after.starts_with('(')).map(|(name, _)| name)
+}
+
 /// What stands before and after a name, wherever it stands by itself or as an attribute.
-fn names<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+pub(super) fn names<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
     let all = code.match_indices(name).map(|(at, _)| (&code[..at], &code[at + name.len()..]));
     all.filter(|(before, after)| !before.ends_with(is_of_a_name) && !after.starts_with(is_of_a_name))
 }
@@ -148,7 +175,7 @@ fn occurrences<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = (&'a st
     names(code, name).filter(|(before, _)| !before.ends_with('.'))
 }
 
-fn is_of_a_name(c: char) -> bool {
+pub(super) fn is_of_a_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
@@ -185,7 +212,7 @@ fn is_used(before: &str) -> bool {
 }
 
 /// The word that a text ends with.
-fn last_word(text: &str) -> &str {
+pub(super) fn last_word(text: &str) -> &str {
     &text[text.trim_end_matches(is_of_a_name).len()..]
 }
 
@@ -203,7 +230,7 @@ fn without_comment(line: &str) -> &str {
 }
 
 /// How far a line is indented; none for one without code.
-fn indentation(line: &str) -> Option<usize> {
+pub(super) fn indentation(line: &str) -> Option<usize> {
     let code = line.trim_start();
     (!code.is_empty() && !code.starts_with('#')).then_some(line.len() - code.len())
 }

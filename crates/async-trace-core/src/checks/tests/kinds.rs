@@ -229,6 +229,40 @@ task b
 }
 
 #[test]
+fn an_event_whose_setter_has_ended() {
+    let text = "
+event ready unset
+  ended load app.py:30 dropped
+task a
+  a app.py:1
+  waits wait ready
+task b
+  b app.py:5
+  waits sleep timer 5
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 never-wakes (error, suspected): task a will probably never go on: in a() at app.py:1 it awaits Event `ready`; load(), which would set it, has ended, and nothing calls it again
+      waits task a a app.py:1: waits for Event `ready`
+      completes load app.py:30: nothing comes by here any more
+      ? what else could do so was looked for only in the text of the program, not in its libraries
+      try keep the task that create_task() returns, and look at how it ends: one that nobody keeps may fail unseen, or be taken by the garbage collector
+    ");
+    assert_eq!(after_two_seconds(&text.replace("  ended load app.py:30 dropped\n", "")), "healthy");
+    // A queue may be idle, be filled, or be emptied: that nobody puts into it says nothing of who takes from it.
+    let queue = text.replace("event ready unset", "queue ready 0/0").replace("wait ready", "get ready");
+    assert_snapshot!(after_two_seconds(&queue), @"
+    0 never-wakes (error, suspected): task a will probably never go on: in a() at app.py:1 it waits in get() of Queue `ready`; load(), which would put into it, has ended, and nothing calls it again
+      waits task a a app.py:1: waits in get() of Queue `ready`
+      completes load app.py:30: nothing comes by here any more
+      ? what else could do so was looked for only in the text of the program, not in its libraries
+      try keep the task that create_task() returns, and look at how it ends: one that nobody keeps may fail unseen, or be taken by the garbage collector
+    ");
+    let full = queue.replace("0/0", "2/2").replace("get ready", "put ready");
+    let unknown = full.replace("  ended load app.py:30 dropped\n", "");
+    assert_eq!(after_two_seconds(&full), after_two_seconds(&unknown));
+}
+
+#[test]
 fn an_event_that_only_stuck_tasks_can_set() {
     let text = "
 event ready unset reached

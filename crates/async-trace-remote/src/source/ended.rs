@@ -1,0 +1,161 @@
+//! Who would have completed what tasks wait for, and has ended: where no line that would do so can be reached any more.
+
+use super::Sources;
+use super::program::{Place, Program};
+use super::text;
+use crate::asyncio::users::{self, Unhelped};
+use async_trace_core::Snapshot;
+use async_trace_core::frame::{Frame, FrameKind, Origin};
+use async_trace_core::snapshot::{
+    Creation, CreationSource, Ended, Extent, Reach, ResourceKind, Target, Task,
+};
+use async_trace_core::text::Text;
+use rustc_hash::FxHashMap;
+
+/// Among so many files one may do what cannot be seen.
+const MAX_FILES: usize = 256;
+/// So many lines are told that would have completed something.
+const MAX_TOLD: usize = 3;
+
+/// What a task waits for, at a line of the program: all that do so there wait for the same kind of thing.
+type Line = (Text, u32, &'static [&'static str]);
+
+impl Sources<'_> {
+    /// Notes who has ended that would have completed what tasks wait for, where nobody else can do so.
+    pub(super) fn find_ended(&mut self, snapshot: &mut Snapshot, unhelped: &Unhelped) {
+        if unhelped.tasks.is_empty() || unhelped.files.len() > MAX_FILES {
+            return;
+        }
+        let Some(mut program) = self.program(snapshot, unhelped) else { return };
+        let kinds: FxHashMap<_, _> = snapshot.resources.iter().map(|r| (r.id, r.kind)).collect();
+        let mut known: FxHashMap<Line, Vec<Ended>> = FxHashMap::default();
+        let mut of_resources = FxHashMap::default();
+        for task in snapshot.tasks.iter_mut().filter(|task| unhelped.tasks.contains(&task.id)) {
+            let kind = match task.waits_for.as_ref().map(|wait| &wait.target) {
+                Some(Target::Resource { id }) => kinds.get(id).copied(),
+                _ => None,
+            };
+            let by = users::completed_by(kind);
+            let Some((file, line)) = own_line(task) else { continue };
+            let ended = known.entry((file.clone(), line, by));
+            let ended = ended.or_insert_with(|| ended_at(&mut program, &file, line, by));
+            if ended.is_empty() {
+                continue;
+            }
+            let Some(wait) = &mut task.waits_for else { continue };
+            match &mut wait.target {
+                Target::Future { reach, .. } => note(reach, ended),
+                Target::Resource { id } if kind == Some(ResourceKind::Manager) => {
+                    // An object of the program: what it has to bring is this future.
+                    let Some(future) = wait.future else { continue };
+                    let mut reach = None;
+                    note(&mut reach, ended);
+                    let type_name =
+                        unhelped.type_names.get(&task.id).cloned().unwrap_or_else(|| "Future".into());
+                    wait.within = Some(*id);
+                    wait.target = Target::Future { id: future, type_name, reach };
+                }
+                Target::Resource { id } => _ = of_resources.insert(*id, ended.clone()),
+                _ => {}
+            }
+        }
+        for resource in &mut snapshot.resources {
+            if let Some(ended) = of_resources.get(&resource.id) {
+                note(&mut resource.reach, ended);
+            }
+        }
+    }
+
+    /// The text of the program; nothing where some of it cannot be read.
+    fn program(&mut self, snapshot: &Snapshot, unhelped: &Unhelped) -> Option<Program> {
+        let mut files = unhelped.files.clone();
+        files.extend(super::searched(snapshot, Vec::new()));
+        files.sort_unstable();
+        files.dedup();
+        let chains = snapshot.tasks.iter().map(|t| &t.chain).chain(snapshot.threads.iter().map(|t| &t.stack));
+        let mut at: FxHashMap<&str, Vec<u32>> = FxHashMap::default();
+        for frame in chains.flat_map(|chain| chain.iter()).filter(|frame| frame.origin == Origin::Own) {
+            at.entry(&frame.file).or_default().push(frame.line);
+        }
+        let mut program = Program::default();
+        for file in files {
+            let mut at = at.remove(&*file).unwrap_or_default();
+            at.sort_unstable();
+            at.dedup();
+            let lines = self.lines(&file)?;
+            program.add(file.clone(), lines, at.into_iter());
+        }
+        Some(program)
+    }
+}
+
+fn note(reach: &mut Option<Reach>, ended: &[Ended]) {
+    let reach = reach.get_or_insert_with(|| Reach {
+        extent: Extent::Frames,
+        users: Vec::new(),
+        others: Vec::new(),
+        failed: Vec::new(),
+        ended: Vec::new(),
+    });
+    // Whoever has failed is a better reason.
+    if reach.failed.is_empty() {
+        reach.ended = ended.to_vec();
+    }
+}
+
+/// The line of the program's own code that a task waits at.
+fn own_line(task: &Task) -> Option<(Text, u32)> {
+    let frame = task.chain.iter().rfind(|frame| frame.origin == Origin::Own)?;
+    Some((frame.file.clone(), frame.line))
+}
+
+/// Who would have completed what is awaited at a line.
+fn ended_at(program: &mut Program, file: &str, line: u32, by: &[&str]) -> Vec<Ended> {
+    let Some(waits) = program.place(file, line) else { return Vec::new() };
+    let Some(name) = text::awaited(&program.file(waits).1[waits.line]).map(str::to_owned) else {
+        return Vec::new();
+    };
+    let Some(calls) = program.calls_of_methods(by, &name) else { return Vec::new() };
+    if calls.is_empty() || !calls.iter().all(|place| program.is_over(*place)) || !program.stays_inside(&name)
+    {
+        return Vec::new();
+    }
+    // Where what is awaited is kept: `self.pending[key] = future`.
+    let mut related = vec![name];
+    for (_, code) in program.around(waits) {
+        if text::has_word(code, &related[0]) {
+            related.extend(text::attributes(code).map(str::to_owned));
+        }
+    }
+    let mut found = Vec::new();
+    for call in calls {
+        let creations = program.creations(call);
+        let has_related = |line: &str| related.iter().any(|word| text::has_word(line, word));
+        let is_handed = |place: &Place| has_related(&program.file(*place).1[place.line]);
+        let is_related = program.around(call).any(|(raw, _)| has_related(raw));
+        if !is_related && !creations.iter().any(is_handed) {
+            continue;
+        }
+        let created = match creations.as_slice() {
+            [only] => Some(Creation {
+                stack: [frame(program, *only)].into(),
+                kept_by: CreationSource::SourceText,
+                task: None,
+            }),
+            _ => None,
+        };
+        let dropped = matches!(creations.as_slice(), [only] if program.is_dropped(*only));
+        found.push(Ended { at: frame(program, call), created, dropped });
+    }
+    found.truncate(MAX_TOLD);
+    found
+}
+
+/// A line of a program as a frame.
+fn frame(program: &Program, place: Place) -> Frame {
+    let (file, lines) = program.file(place);
+    let line = u32::try_from(place.line + 1).unwrap_or(0);
+    let function = text::enclosing_function(lines, line).unwrap_or_else(|| "<module>".to_owned());
+    let own = Frame::new(function.as_str().into(), file.clone(), line, FrameKind::Function, Origin::Own);
+    Frame { source: Some(lines[place.line].trim().into()), ..own }
+}
