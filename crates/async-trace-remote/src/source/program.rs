@@ -3,10 +3,10 @@
 
 use super::text::{STARTERS, indentation, is_of_a_name, last_word, names};
 use async_trace_core::text::Text;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// So many functions are asked for those that call them, and so many lines are joined to find what a call is of.
-const MAX_ASKED: u32 = 256;
+const MAX_ASKED: u32 = 64;
 const MAX_JOINED: usize = 8;
 /// What is mentioned in a line with one of these is called once, when a server starts.
 const ONCE: &[&str] = &["startup", "lifespan", "before_serving", "cleanup_ctx"];
@@ -37,6 +37,9 @@ const MAKERS: &[&str] = &["Event(", "Condition(", "Queue("];
 #[derive(Default)]
 pub(super) struct Program {
     files: Vec<Source>,
+    /// What a line makes that tasks wait for, by the name it has there, as in `self.ready = asyncio.Event()`: two names of
+    /// which that is true are of two things.
+    made: FxHashSet<String>,
     /// Whether each function can still be called, as far as it is known.
     callable: FxHashMap<Place, bool>,
     asked: u32,
@@ -84,6 +87,7 @@ enum Use {
 impl Program {
     /// Adds a file, and the lines (from 1 on) of it that tasks and threads are at.
     pub(super) fn add(&mut self, name: Text, raw: &[Text], at: impl Iterator<Item = u32>) {
+        self.made.extend(raw.iter().filter_map(|line| name_of_made(line)).map(str::to_owned));
         let code = without_strings(raw);
         let functions = functions(&code);
         let class = |line: &String| {
@@ -120,7 +124,7 @@ impl Program {
     /// The lines that call a method of one of these names, of what goes by the name `of` or may be the same. Nothing where
     /// such a method is handed to somebody who may call it at any time.
     pub(super) fn calls_of_methods(&self, methods: &[&str], of: &str) -> Option<Vec<Place>> {
-        let is_made = self.is_made(of);
+        let is_made = self.made.contains(of);
         let mut found = Vec::new();
         for (file, source) in self.files.iter().enumerate() {
             for (line, code) in source.code.iter().enumerate() {
@@ -128,7 +132,7 @@ impl Program {
                     for (before, after) in names(code, method) {
                         let Some(owner) = before.strip_suffix('.') else { continue };
                         let owner = name_of(&source.raw[line], owner);
-                        if is_made && owner.is_some_and(|owner| owner != of && self.is_made(owner)) {
+                        if is_made && owner.is_some_and(|owner| owner != of && self.made.contains(owner)) {
                             continue;
                         }
                         if !after.starts_with('(') || mentions(before, "lambda") {
@@ -141,17 +145,6 @@ impl Program {
         }
         found.dedup();
         Some(found)
-    }
-
-    /// Whether there is a line that makes what goes by this name, as `self.ready = asyncio.Event()` does: two names of
-    /// which that is true are of two things.
-    fn is_made(&self, name: &str) -> bool {
-        let makes = |line: &Text| {
-            let (to, what) = line.split_once('=')?;
-            let made = MAKERS.iter().any(|maker| what.trim_start().contains(maker));
-            Some(made && name_of(line, to.split(':').next()?.trim_end()) == Some(name))
-        };
-        self.files.iter().any(|source| source.raw.iter().any(|line| makes(line) == Some(true)))
     }
 
     /// Whether something that is called by this name is nowhere handed to what is not of the program. In files where it is
@@ -381,6 +374,13 @@ fn name_of<'a>(line: &'a str, path: &str) -> Option<&'a str> {
     let inner = path.strip_suffix(']').map_or(path, |inner| inner.trim_end_matches(['"', '\'']));
     let name = last_word(inner);
     (!name.is_empty() && (inner.len() == path.len() || inner.len() + 1 < path.len())).then_some(name)
+}
+
+/// The name that a line gives to what it makes.
+fn name_of_made(line: &str) -> Option<&str> {
+    let (to, what) = line.split_once('=')?;
+    let is_made = MAKERS.iter().any(|maker| what.contains(maker));
+    name_of(line, to.split(':').next()?.trim_end()).filter(|_| is_made)
 }
 
 /// Whether a line has a word.
