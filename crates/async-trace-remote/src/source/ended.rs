@@ -77,6 +77,10 @@ impl Sources<'_> {
         for frame in chains.flat_map(|chain| chain.iter()).filter(|frame| frame.origin == Origin::Own) {
             at.entry(&frame.file).or_default().push(frame.line);
         }
+        // What was not started yet is to run some time.
+        for coroutine in &snapshot.coroutines {
+            at.entry(&coroutine.defined.file).or_default().push(coroutine.defined.line);
+        }
         let mut program = Program::default();
         for file in files {
             let mut at = at.remove(&*file).unwrap_or_default();

@@ -53,7 +53,13 @@ struct Source {
     functions: Vec<Function>,
     classes: Vec<String>,
     /// The lines that tasks and threads are at now.
-    at: Vec<usize>,
+    at: Vec<At>,
+}
+
+/// A line that somebody is at, and the first one of the function that it is in.
+struct At {
+    function: Option<usize>,
+    line: usize,
 }
 
 /// A function: its first line and the last one, as numbers from 0.
@@ -95,8 +101,10 @@ impl Program {
             Some(rest.chars().take_while(|c| is_of_a_name(*c)).collect())
         };
         let classes = code.iter().filter_map(class).collect();
-        let at = at.filter_map(|line| (line as usize).checked_sub(1)).collect();
-        self.files.push(Source { name, raw: raw.to_vec(), code, functions, classes, at });
+        let mut source = Source { name, raw: raw.to_vec(), code, functions, classes, at: Vec::new() };
+        let at = at.filter_map(|line| (line as usize).checked_sub(1));
+        source.at = at.map(|line| source.at(line)).collect();
+        self.files.push(source);
     }
 
     /// The place of a line (from 1 on).
@@ -206,9 +214,10 @@ impl Program {
     fn is_passed(&self, place: Place, at: bool) -> bool {
         let source = &self.files[place.file];
         let function = source.function_place(place.line);
-        let mut here = source.at.iter().filter(|at| source.function_place(**at) == function);
+        let mut here = source.at.iter().filter(|at| at.function == function);
         here.all(|now| {
-            (*now > place.line || at && *now == place.line) && !source.are_in_a_loop(place.line, *now)
+            (now.line > place.line || at && now.line == place.line)
+                && !source.are_in_a_loop(place.line, now.line)
         })
     }
 
@@ -227,6 +236,10 @@ impl Program {
         // Functions that only call each other are called by nobody.
         self.callable.insert(place, false);
         let callable = self.can_be_called(place);
+        if callable {
+            // So can be what was found not to be, as long as this was not known.
+            self.callable.retain(|_, callable| *callable);
+        }
         self.callable.insert(place, callable);
         !callable
     }
@@ -236,29 +249,26 @@ impl Program {
         let Some(function) = source.functions.iter().find(|function| function.start == place.line) else {
             return true;
         };
-        let decorators = source.code[..place.line].iter().rev().map(|line| line.trim());
-        let mut decorators = decorators.take_while(|line| line.starts_with('@'));
-        let is_plain = |line: &str| {
+        let decorators = source.raw[..place.line].iter().rev().map(|line| line.trim());
+        let decorators: Vec<&str> = decorators.take_while(|line| line.starts_with('@')).collect();
+        let is_plain = |line: &&str| {
             let name = line[1..].split('(').next().unwrap_or_default();
             PLAIN_DECORATORS.contains(&last_word(name)) || is_once(line)
         };
-        let is_special = function.name.starts_with("__");
-        let name = function.name.clone();
-        if is_special || !decorators.all(is_plain) {
+        if function.name.starts_with("__") || !decorators.iter().all(is_plain) {
             return true;
         }
+        let is_started = decorators.iter().any(|line| is_once(line));
+        let name = function.name.clone();
         let uses = self.uses(&name);
-        let is_first = self.files[place.file].code[..place.line].iter().next_back();
-        let is_started = is_first.is_some_and(|line| line.trim().starts_with('@') && is_once(line));
         if uses.is_empty() {
             // Libraries call methods that they know by name.
             return !is_started;
         }
-        uses.into_iter().any(|(place, how)| {
-            // What is called just now is what was handed over: `run(main)`.
-            let is_now = self.files[place.file].at.contains(&place.line);
-            how == Use::Other && !is_now
-                || how != Use::Once && !(self.is_passed(place, true) && self.is_left(place))
+        uses.into_iter().any(|(place, how)| match how {
+            Use::Other => true,
+            Use::Once => false,
+            Use::Call | Use::Creation => !(self.is_passed(place, true) && self.is_left(place)),
         })
     }
 
@@ -293,6 +303,16 @@ impl Source {
         around.max_by_key(|function| function.start)
     }
 
+    /// Where somebody is who is at a line. Whoever has not begun yet is at the first line of the function.
+    fn at(&self, line: usize) -> At {
+        let decorators = self.code[line.min(self.code.len())..].iter();
+        let start = line + decorators.take_while(|line| line.trim().starts_with('@')).count();
+        match self.functions.iter().any(|function| function.start == start) {
+            true => At { function: Some(start), line: start },
+            false => At { function: self.function_place(line), line },
+        }
+    }
+
     fn function_place(&self, line: usize) -> Option<usize> {
         self.function(line).map(|function| function.start)
     }
@@ -316,7 +336,8 @@ impl Source {
             Some(called) if STARTERS.contains(&called) && (is_call || after.starts_with([',', ')'])) => {
                 Use::Creation
             }
-            _ if is_call => Use::Call,
+            // `run(main)` calls it now.
+            _ if is_call || called == Some("run") => Use::Call,
             _ if is_once(&self.raw[line]) => Use::Once,
             _ => Use::Other,
         }
@@ -506,6 +527,12 @@ asyncio.run(main())  # here
         assert!(!is_over(&LOST.replace("# here\n\n", "# here\n    await load(ready)\n\n")));
         assert!(is_over(&LOST.replace("run(main())", "run(main)")));
         assert!(!is_over(&LOST.replace("asyncio.run(main())", "register(main)\nloop.run()")));
+        // It is about to begin.
+        assert!(!is_over(&LOST.replace("load(ready):", "load(ready):  # here")));
+        assert!(!is_over(&LOST.replace("async def load", "@staticmethod  # here\nasync def load")));
+        // Two functions call each other; one of them is called from outside.
+        let again = "async def again():\n    await load(ready)\n\nasync def load(ready):\n    await again()\n    on(load)";
+        assert!(!is_over(&LOST.replace("async def load(ready):", again)));
         let parameter = "def run(main):\n    if uvloop:\n        return uvloop.run(main())  # here\n    asyncio.run(main())\n\nrun(main)";
         assert!(is_over(&LOST.replace("asyncio.run(main())", parameter)));
         // By those who are called from outside.
@@ -527,6 +554,10 @@ asyncio.run(main())  # here
         assert!(!is_over(&with("loop.add_signal_handler(15, ready.set)")));
         assert!(!is_over(&with("loop.call_later(9, lambda: ready.set())")));
         assert!(!is_over(&with("library.watch(ready)")));
+        // A library calls it for each client, and does so just now.
+        let served =
+            LOST.replace("asyncio.create_task(load(ready))\n    await ready.wait()", "await serve(load)");
+        assert!(!is_over(&served));
         assert!(!is_over(&with("library.watch(\n        'x',\n        ready,\n    )")));
         assert!(is_over(&with("events.append(ready)")));
         assert!(is_over(&with("print(ready.is_set(), [ready])")));
@@ -551,6 +582,7 @@ asyncio.run(main())  # here
         let hook = |line: &str| server.replace("async def main", &format!("{line}\n\nasync def main"));
         assert!(!is_over(&hook("app.on_request.append(start)")));
         assert!(is_over(&hook("app.on_startup.append(start)")));
+        assert!(is_over(&server.replace("async def start", "@app.on_event('startup')\nasync def start")));
         assert!(is_over(&hook("app = App(\n    lifespan=start,\n)")));
     }
 
