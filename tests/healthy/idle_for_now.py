@@ -1,6 +1,7 @@
 """Tasks that wait for what nobody is about to bring; but who brings it can be called again, at any time."""
 
 import asyncio
+import contextlib
 import signal
 
 import _stage
@@ -80,6 +81,20 @@ async def once_more():
         assert not watcher.done()
 
 
+@contextlib.asynccontextmanager
+async def session(closed):
+    yield
+    closed.set()
+
+
+async def until_closed():
+    closed = asyncio.Event()
+    watcher = asyncio.create_task(closed.wait())
+    async with session(closed):
+        await asyncio.sleep(1000)
+    await watcher
+
+
 async def warm_up(warm):
     warm.set()
 
@@ -117,7 +132,7 @@ async def main():
     server = await asyncio.start_server(on_client, "127.0.0.1", 0)
     peers = await loop.create_server(lambda: Peer(answers), "127.0.0.1", 0)
     waiting = [consume(), wait(), ask("peer"), until_signal(), until_timer()]
-    waiting += [once_more(), forever(), background(), limited()]
+    waiting += [once_more(), forever(), background(), limited(), until_closed()]
     tasks = [asyncio.create_task(coroutine) for coroutine in waiting]
     await asyncio.sleep(0.2)
     _stage.ready()

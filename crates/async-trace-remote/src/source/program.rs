@@ -214,6 +214,18 @@ impl Program {
     fn is_passed(&self, place: Place, at: bool) -> bool {
         let source = &self.files[place.file];
         let function = source.function_place(place.line);
+        // Who stands at a `yield` is not known: a context manager that is entered goes on when it is left.
+        let yields = |start: usize| {
+            let mut lines = start + 1..=source.function(place.line).map_or(start, |function| function.end);
+            lines.any(|line| {
+                mentions(&source.code[line], "yield")
+                    && source.function_place(line) == function
+                    && (line <= place.line || source.are_in_a_loop(place.line, line))
+            })
+        };
+        if function.is_some_and(yields) {
+            return false;
+        }
         let mut here = source.at.iter().filter(|at| at.function == function);
         here.all(|now| {
             (now.line > place.line || at && now.line == place.line)
@@ -530,6 +542,14 @@ asyncio.run(main())  # here
         // It is about to begin.
         assert!(!is_over(&LOST.replace("load(ready):", "load(ready):  # here")));
         assert!(!is_over(&LOST.replace("async def load", "@staticmethod  # here\nasync def load")));
+        // It goes on when the context manager is left.
+        let manager = "@asynccontextmanager\nasync def load(ready):\n    yield\n";
+        assert!(!is_over(&LOST.replace("async def load(ready):\n", manager)));
+        assert!(is_over(
+            &LOST
+                .replace("async def load", "@asynccontextmanager\nasync def load")
+                .replace("set()", "set()\n    yield")
+        ));
         // Two functions call each other; one of them is called from outside.
         let again = "async def again():\n    await load(ready)\n\nasync def load(ready):\n    await again()\n    on(load)";
         assert!(!is_over(&LOST.replace("async def load(ready):", again)));
