@@ -89,7 +89,11 @@ async def session(closed):
 
 async def until_closed():
     closed = asyncio.Event()
-    watcher = asyncio.create_task(closed.wait())
+
+    async def watch():
+        await closed.wait()
+
+    watcher = asyncio.create_task(watch())
     async with session(closed):
         await asyncio.sleep(1000)
     await watcher
