@@ -137,7 +137,8 @@ fn ended_at(program: &mut Program, file: &str, line: u32, by: &[&str]) -> Vec<En
         let has_related = |line: &str| related.iter().any(|word| text::has_word(line, word));
         let is_handed = |place: &Place| has_related(&program.file(*place).1[place.line]);
         let is_related = program.around(call).any(|(raw, _)| has_related(raw));
-        if !is_related && !creations.iter().any(is_handed) {
+        // Whoever is still there has not ended.
+        if program.is_inhabited(call) || !is_related && !creations.iter().any(is_handed) {
             continue;
         }
         let created = match creations.as_slice() {

@@ -210,6 +210,13 @@ impl Program {
         self.is_passed(place, false) && self.is_left(place)
     }
 
+    /// Whether somebody is in the function that a line is in.
+    pub(super) fn is_inhabited(&self, place: Place) -> bool {
+        let source = &self.files[place.file];
+        let function = source.function_place(place.line);
+        source.at.iter().any(|at| at.function == function)
+    }
+
     /// Whether all who are in the function have passed a line, or are `at` it, and do not come back.
     fn is_passed(&self, place: Place, at: bool) -> bool {
         let source = &self.files[place.file];

@@ -146,6 +146,11 @@ pub(super) fn awaited(line: &str) -> Option<&str> {
         Some(end) => &line[..end],
         None => names(line, "await").next()?.1,
     };
+    // What is made or called here has no name: `asyncio.Event().wait()`.
+    let path = path.trim_end();
+    if path.ends_with(')') {
+        return None;
+    }
     let word = last_word(path.trim_end_matches(|c: char| !is_of_a_name(c)));
     (!word.is_empty()).then_some(word)
 }
@@ -274,6 +279,20 @@ mod tests {
         );
         assert_eq!(task_creations(&text, "feed"), [2, 4, 6]);
         assert!(task_creations(&lines("feed()"), "feed").is_empty());
+    }
+
+    #[test]
+    fn what_is_awaited_by_its_name() {
+        let of = |line| super::awaited(line);
+        assert_eq!(of("    await self.ready.wait()  # or not"), Some("ready"));
+        assert_eq!(of("await request.app['ready'].wait()"), Some("ready"));
+        assert_eq!(of("item = await self.inbox.get()"), Some("inbox"));
+        assert_eq!(of("return await answer"), Some("answer"));
+        assert_eq!(of("await asyncio.Event().wait()"), None);
+        assert_eq!(
+            [of("await self.call(1)"), of("await answers[key(1)]"), of("pass")],
+            [None, Some("1"), None]
+        );
     }
 
     #[test]
