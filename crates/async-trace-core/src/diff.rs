@@ -300,8 +300,7 @@ task moved
         let (lock, future) = (now.resources[0].id, Id(0x4000));
         then.tasks[0].waits_for.as_mut().expect("a wait").future = Some(future);
         let wait = now.tasks[0].waits_for.as_mut().expect("a wait");
-        let reach =
-            Reach { extent: Extent::Whole, users: vec![], others: vec![], failed: vec![], ended: vec![] };
+        let reach = Reach::nobody(Extent::Whole);
         wait.target = Target::Future { id: future, type_name: "asyncio.Future".into(), reach: Some(reach) };
         (wait.future, wait.within) = (Some(future), Some(lock));
         assert!(History::of(&[&then, &now]).is_unchanged(0));

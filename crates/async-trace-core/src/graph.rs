@@ -367,9 +367,7 @@ impl Making<'_> {
         if resource.state.set == Some(true) || verb == Verb::Get && resource.state.size > Some(0) {
             return None;
         }
-        let says = |reach: &&Reach| {
-            reach.extent != Extent::Frames || !reach.failed.is_empty() || !reach.ended.is_empty()
-        };
+        let says = |reach: &&Reach| reach.extent != Extent::Frames || reach.is_bereft();
         if let Some(reach) = resource.reach.as_ref().filter(says) {
             return self.able(reach, |user| self.waits_with(user, resource, verb));
         }

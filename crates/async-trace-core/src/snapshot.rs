@@ -471,14 +471,6 @@ pub struct Connection {
     pub file: Option<OpenFile>,
 }
 
-impl Resource {
-    /// Who could take from a queue, where that was looked for.
-    #[must_use]
-    pub fn takers(&self) -> Option<&Reach> {
-        self.reach.as_ref().filter(|reach| reach.ended.is_empty())
-    }
-}
-
 /// Who else can get at an object, and so could set it, put into it or complete it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -498,6 +490,20 @@ pub struct Reach {
     /// Where the program's text has it completed, if no such line can be reached any more, as far as the text tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<Ended>,
+}
+
+impl Reach {
+    /// Nobody was found, as far as was searched.
+    #[must_use]
+    pub fn nobody(extent: Extent) -> Self {
+        Self { extent, users: Vec::new(), others: Vec::new(), failed: Vec::new(), ended: Vec::new() }
+    }
+
+    /// Whether somebody who would have completed what is awaited has failed or ended.
+    #[must_use]
+    pub fn is_bereft(&self) -> bool {
+        !self.failed.is_empty() || !self.ended.is_empty()
+    }
 }
 
 /// A line that would have completed what is awaited, in a function that has ended and that nothing calls again.
@@ -862,6 +868,14 @@ pub struct Resource {
     /// Who else can get at it; absent where this was not looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<Reach>,
+}
+
+impl Resource {
+    /// Who could take from a queue, where that was looked for.
+    #[must_use]
+    pub fn takers(&self) -> Option<&Reach> {
+        self.reach.as_ref().filter(|reach| reach.ended.is_empty())
+    }
 }
 
 /// What a resource is.

@@ -489,13 +489,7 @@ fn reach(object: Addr, walked: &Walked) -> Option<Reach> {
     let reached = walked.reached.get(&object)?;
     let users = reached.users.iter().filter_map(|addr| walked.task(*addr));
     let users = users.map(|task| user(Some(task), None));
-    Some(Reach {
-        extent: Extent::Whole,
-        users: users.collect(),
-        others: Vec::new(),
-        failed: reached.failed.clone(),
-        ended: Vec::new(),
-    })
+    Some(Reach { users: users.collect(), failed: reached.failed.clone(), ..Reach::nobody(Extent::Whole) })
 }
 
 /// Who can get at what is awaited, as far as their variables tell.
@@ -507,13 +501,7 @@ fn users(object: Addr, walked: &Walked) -> Option<Reach> {
         User::Task(addr) => user(walked.task(addr), None),
         User::Thread(tid) => user(None, Some(tid)),
     });
-    Some(Reach {
-        extent: Extent::Frames,
-        users: users.collect(),
-        others: Vec::new(),
-        failed: found.failed.clone(),
-        ended: Vec::new(),
-    })
+    Some(Reach { users: users.collect(), failed: found.failed.clone(), ..Reach::nobody(Extent::Frames) })
 }
 
 /// Who could have completed the future that a task awaits and has failed, where nobody else was found.

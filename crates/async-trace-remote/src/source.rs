@@ -29,8 +29,7 @@ const NONBLOCK: i32 = 0o4000;
 /// Adds what the text of the program tells: to every frame its line, where `lines` are wanted; in which function a
 /// coroutine was dropped; and which line has created one that was never started, where only one is found that
 /// can be it. And which of these, with their `keepers`, wait for their turn; and for those who are `unhelped`, who would have
-/// helped. Files that have changed since the process was
-/// started tell nothing; where there is no `identity`, none does.
+/// helped. Files that have changed since the process was started tell nothing; where there is no `identity`, none does.
 pub(crate) fn attach(
     snapshot: &mut Snapshot,
     keepers: &[Keeper],
@@ -185,15 +184,10 @@ impl Sources<'_> {
                 if found.is_some() {
                     return None;
                 }
-                let around = text::enclosing_function(lines, line);
-                found = Some((file.clone(), line, around.unwrap_or_else(|| "<module>".to_owned())));
+                found = Some(frame(file, line, lines));
             }
         }
-        let (file, line, around) = found?;
-        let source = self.line(&file, line);
-        let own = Frame::new(around.as_str().into(), file, line, FrameKind::Function, Origin::Own);
-        let frame = Frame { source, ..own };
-        Some(Creation { stack: [frame].into(), kept_by: CreationSource::SourceText, task: None })
+        found.map(created_at)
     }
 
     fn read(&self, file: &str) -> Option<Vec<Text>> {
@@ -226,13 +220,30 @@ impl Sources<'_> {
     }
 }
 
+/// A line of the program's text as a frame.
+fn frame(file: &Text, line: u32, lines: &[Text]) -> Frame {
+    let function = text::enclosing_function(lines, line).unwrap_or_else(|| "<module>".to_owned());
+    let own = Frame::new(function.as_str().into(), file.clone(), line, FrameKind::Function, Origin::Own);
+    let source = (line as usize).checked_sub(1).and_then(|index| lines.get(index));
+    Frame { source: source.map(|source| source.trim().into()), ..own }
+}
+
+/// The text tells that something was created at a line.
+fn created_at(frame: Frame) -> Creation {
+    Creation { stack: [frame].into(), kept_by: CreationSource::SourceText, task: None }
+}
+
+/// The stacks of all tasks and threads.
+fn chains(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<[Frame]>> {
+    snapshot.tasks.iter().map(|t| &t.chain).chain(snapshot.threads.iter().map(|t| &t.stack))
+}
+
 /// The files in which the line is searched that has created something: those that `defined` it, and those of the program
 /// that tasks and threads are in.
 fn searched(snapshot: &Snapshot, defined: Vec<Text>) -> Vec<Text> {
     let mut files = defined;
-    let chains = snapshot.tasks.iter().map(|t| &t.chain).chain(snapshot.threads.iter().map(|t| &t.stack));
     let mut seen = FxHashSet::default();
-    for chain in chains.filter(|chain| seen.insert(chain.as_ptr())) {
+    for chain in chains(snapshot).filter(|chain| seen.insert(chain.as_ptr())) {
         files.extend(chain.iter().filter(|f| f.origin == Origin::Own).map(|f| f.file.clone()));
     }
     files.sort_unstable();

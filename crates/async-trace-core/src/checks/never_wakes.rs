@@ -55,8 +55,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
                 // An idle consumer of a queue that is to be filled later is no error, alone.
                 Node::Resource(place) => {
                     let resource = &scene.now.resources[place as usize];
-                    let is_bereft = |reach: &Reach| !reach.failed.is_empty() || !reach.ended.is_empty();
-                    resource.kind.is_signal() || resource.reach.as_ref().is_some_and(is_bereft)
+                    resource.kind.is_signal() || resource.reach.as_ref().is_some_and(Reach::is_bereft)
                 }
                 _ => false,
             })

@@ -1,14 +1,12 @@
 //! Who would have completed what tasks wait for, and has ended: where no line that would do so can be reached any more.
 
-use super::Sources;
 use super::program::{Place, Program};
 use super::text;
+use super::{Sources, created_at};
 use crate::asyncio::users::{self, Unhelped};
 use async_trace_core::Snapshot;
-use async_trace_core::frame::{Frame, FrameKind, Origin};
-use async_trace_core::snapshot::{
-    Creation, CreationSource, Ended, Extent, Reach, ResourceKind, Target, Task,
-};
+use async_trace_core::frame::{Frame, Origin};
+use async_trace_core::snapshot::{Ended, Extent, Reach, ResourceKind, Target, Task};
 use async_trace_core::text::Text;
 use rustc_hash::FxHashMap;
 
@@ -72,9 +70,10 @@ impl Sources<'_> {
         files.extend(super::searched(snapshot, Vec::new()));
         files.sort_unstable();
         files.dedup();
-        let chains = snapshot.tasks.iter().map(|t| &t.chain).chain(snapshot.threads.iter().map(|t| &t.stack));
         let mut at: FxHashMap<&str, Vec<u32>> = FxHashMap::default();
-        for frame in chains.flat_map(|chain| chain.iter()).filter(|frame| frame.origin == Origin::Own) {
+        for frame in
+            super::chains(snapshot).flat_map(|chain| chain.iter()).filter(|frame| frame.origin == Origin::Own)
+        {
             at.entry(&frame.file).or_default().push(frame.line);
         }
         // What was not started yet is to run some time.
@@ -94,13 +93,7 @@ impl Sources<'_> {
 }
 
 fn note(reach: &mut Option<Reach>, ended: &[Ended]) {
-    let reach = reach.get_or_insert_with(|| Reach {
-        extent: Extent::Frames,
-        users: Vec::new(),
-        others: Vec::new(),
-        failed: Vec::new(),
-        ended: Vec::new(),
-    });
+    let reach = reach.get_or_insert_with(|| Reach::nobody(Extent::Frames));
     // Whoever has failed is a better reason.
     if reach.failed.is_empty() {
         reach.ended = ended.to_vec();
@@ -142,11 +135,7 @@ fn ended_at(program: &mut Program, file: &str, line: u32, by: &[&str]) -> Vec<En
             continue;
         }
         let created = match creations.as_slice() {
-            [only] => Some(Creation {
-                stack: [frame(program, *only)].into(),
-                kept_by: CreationSource::SourceText,
-                task: None,
-            }),
+            [only] => Some(created_at(frame(program, *only))),
             _ => None,
         };
         let dropped = matches!(creations.as_slice(), [only] if program.is_dropped(*only));
@@ -159,8 +148,5 @@ fn ended_at(program: &mut Program, file: &str, line: u32, by: &[&str]) -> Vec<En
 /// A line of a program as a frame.
 fn frame(program: &Program, place: Place) -> Frame {
     let (file, lines) = program.file(place);
-    let line = u32::try_from(place.line + 1).unwrap_or(0);
-    let function = text::enclosing_function(lines, line).unwrap_or_else(|| "<module>".to_owned());
-    let own = Frame::new(function.as_str().into(), file.clone(), line, FrameKind::Function, Origin::Own);
-    Frame { source: Some(lines[place.line].trim().into()), ..own }
+    super::frame(file, u32::try_from(place.line + 1).unwrap_or(0), lines)
 }

@@ -1,7 +1,7 @@
 //! What the text of a program tells about which of its functions can still be called: a look at words and
 //! indentation, not a parser. Whatever it does not understand can be called.
 
-use super::text::{STARTERS, indentation, is_of_a_name, last_word, names};
+use super::text::{STARTERS, has_word, indentation, is_of_a_name, last_word, names};
 use async_trace_core::text::Text;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -143,7 +143,7 @@ impl Program {
                         if is_made && owner.is_some_and(|owner| owner != of && self.made.contains(owner)) {
                             continue;
                         }
-                        if !after.starts_with('(') || mentions(before, "lambda") {
+                        if !after.starts_with('(') || has_word(before, "lambda") {
                             return None;
                         }
                         found.push(Place { file, line });
@@ -225,7 +225,7 @@ impl Program {
         let yields = |start: usize| {
             let mut lines = start + 1..=source.function(place.line).map_or(start, |function| function.end);
             lines.any(|line| {
-                mentions(&source.code[line], "yield")
+                has_word(&source.code[line], "yield")
                     && source.function_place(line) == function
                     && (line <= place.line || source.are_in_a_loop(place.line, line))
             })
@@ -298,7 +298,7 @@ impl Program {
             for (line, code) in source.code.iter().enumerate() {
                 let words = code.trim_start();
                 let is_import = words.starts_with("from ") || words.starts_with("import ");
-                if is_import && !mentions(code, "as") {
+                if is_import && !has_word(code, "as") {
                     continue;
                 }
                 for (before, after) in names(code, name) {
@@ -349,7 +349,7 @@ impl Source {
 
     /// How a name is used, from what stands before and after it.
     fn how(&self, line: usize, before: &str, after: &str) -> Use {
-        let is_call = after.starts_with('(') && !mentions(before, "lambda");
+        let is_call = after.starts_with('(') && !has_word(before, "lambda");
         let called = self.called_with(line, before);
         match called {
             Some(called) if STARTERS.contains(&called) && (is_call || after.starts_with([',', ')'])) => {
@@ -365,7 +365,8 @@ impl Source {
     /// The function or method of whose call an argument is that `before` stands before, `""` of none; nothing where that
     /// is not found.
     fn called_with<'a>(&'a self, line: usize, before: &'a str) -> Option<&'a str> {
-        let above = self.code[self.statement(line)..line].iter().rev().map(String::as_str);
+        let start = self.statement(line);
+        let above = self.code[start..line].iter().rev().map(String::as_str);
         let mut depth = 0_u32;
         for text in std::iter::once(before).chain(above).take(MAX_JOINED) {
             for (at, c) in text.char_indices().rev() {
@@ -378,7 +379,7 @@ impl Source {
                 }
             }
         }
-        (line - self.statement(line) < MAX_JOINED).then_some("")
+        (line - start < MAX_JOINED).then_some("")
     }
 
     /// Where the statement begins that a line is in.
@@ -421,11 +422,6 @@ fn name_of_made(line: &str) -> Option<&str> {
     let (to, what) = line.split_once('=')?;
     let is_made = MAKERS.iter().any(|maker| what.contains(maker));
     name_of(line, to.split(':').next()?.trim_end()).filter(|_| is_made)
-}
-
-/// Whether a line has a word.
-fn mentions(code: &str, word: &str) -> bool {
-    names(code, word).next().is_some()
 }
 
 fn is_once(line: &str) -> bool {
