@@ -29,7 +29,7 @@ const MAX_ROUNDS: u32 = 4;
 /// How often it is tried with a task that is being executed.
 const RUNNING_TRIES: u32 = 2;
 /// How often it has to look the same. All of it is compared within microseconds.
-const LOOKS: u32 = 4;
+const LOOKS: usize = 4;
 /// How long the target is stopped again for tasks that were not whole.
 const SECOND_PAUSE: Duration = Duration::from_micros(1500);
 
@@ -68,7 +68,7 @@ fn steadily<T>(
     session: &Session<'_>,
     check: Check,
     tries: u32,
-    looks: u32,
+    looks: usize,
     is_well: impl Fn(&T) -> bool,
     read: impl Fn() -> T,
 ) -> (T, bool) {
@@ -81,14 +81,14 @@ fn steadily<T>(
         let trace = mem.end_trace();
         let whole = match check {
             Check::Nothing => true,
-            Check::Late => mem.late_reads() == late || !mem.changed(&trace),
-            Check::All => is_well(&value) && (0..looks).all(|_| !mem.changed(&trace)),
+            Check::Late => mem.late_reads() == late || mem.is_same(&trace, 1),
+            // Where it is not, what it is now is read next.
+            Check::All => mem.is_same(&trace, if is_well(&value) { looks } else { 1 }) && is_well(&value),
         };
         left = left.saturating_sub(1);
         if whole || left == 0 {
             return (value, whole);
         }
-        mem.renew(&trace);
     }
 }
 
@@ -134,7 +134,7 @@ pub(crate) fn read_tasks(
         lost.retain(|index| {
             // Where the target runs, that was tried already.
             if check == Check::Late
-                && let Some(again) = settled(session, &attempts[*index], &mut chain, walked)
+                && let Ok(again) = settled_anew(session, &attempts[*index], &mut chain, walked)
             {
                 attempts[*index] = again;
                 return false;
@@ -271,14 +271,11 @@ fn read_running(
     let mut attempts: Vec<Attempt> = Vec::with_capacity(tasks.len());
     for _ in 0..MAX_ROUNDS {
         for addr in tasks {
-            let mark = walked.resources.mark();
-            let first = attempt(session, addr, chain, walked);
             // It has moved between two passes, and is likely to do so again: it is not taken for whole in
             // passing.
-            walked.resources.cut(mark);
-            attempts.push(match settled(session, &first, chain, walked) {
-                Some(again) => Attempt { late: false, ..again },
-                None => Attempt { late: true, ..first },
+            attempts.push(match settled(session, addr, chain, walked) {
+                Ok(whole) => Attempt { late: false, ..whole },
+                Err(last) => Attempt { late: true, ..last },
             });
         }
         // What a task was seen to wait for may have been freed, and its memory used again, before another one
@@ -355,43 +352,53 @@ fn read_paused(
             if Instant::now() >= until {
                 return true;
             }
-            match settled(session, &attempts[*index], chain, walked) {
-                Some(again) => {
+            match settled_anew(session, &attempts[*index], chain, walked) {
+                Ok(again) => {
                     attempts[*index] = again;
                     false
                 }
-                None => true,
+                Err(_) => true,
             }
         });
     }
     session.paused_again.set(session.paused_again.get() + paused.release());
 }
 
-/// Reads one task again until it is whole.
-fn settled(
+/// Reads one task again, of which what is known may be old.
+fn settled_anew(
     session: &Session<'_>,
     first: &Attempt,
     chain: &mut Chain,
     walked: &mut Walked,
-) -> Option<Attempt> {
+) -> Result<Attempt, Attempt> {
+    session.reader.mem.renew(&first.trace);
+    settled(session, first.addr, chain, walked)
+}
+
+/// Reads one task until it is whole; else it is as it was seen last.
+fn settled(
+    session: &Session<'_>,
+    addr: Addr,
+    chain: &mut Chain,
+    walked: &mut Walked,
+) -> Result<Attempt, Attempt> {
     let mem = session.reader.mem;
-    mem.renew(&first.trace);
-    for tries in 0..MAX_TRIES {
+    let mut tries = 0;
+    loop {
         let mark = walked.resources.mark();
-        let again = attempt(session, first.addr, chain, walked);
-        // More than once: what goes back and forth may look the same by chance.
-        let is_same = || (0..LOOKS).all(|_| !mem.changed(&again.trace));
-        if again.task.is_ok() && again.problems.list.is_empty() && is_same() {
-            return Some(again);
+        let attempt = attempt(session, addr, chain, walked);
+        let is_well = attempt.task.is_ok() && attempt.problems.list.is_empty();
+        // Where it has changed, the next try is with what it is now.
+        let is_same = mem.is_same(&attempt.trace, if is_well { LOOKS } else { 1 });
+        if is_well && is_same {
+            return Ok(attempt);
         }
         walked.resources.cut(mark);
+        tries += 1;
+        let is_running = matches!(&attempt.task, Ok(Some(task)) if task.state == TaskState::Running);
         // What is being executed stands still never.
-        if tries > RUNNING_TRIES
-            && again.task.is_ok_and(|task| task.is_some_and(|task| task.state == TaskState::Running))
-        {
-            return None;
+        if tries >= MAX_TRIES || (is_running && tries > RUNNING_TRIES) {
+            return Err(attempt);
         }
-        mem.renew(&again.trace);
     }
-    None
 }

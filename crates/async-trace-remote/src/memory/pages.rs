@@ -12,6 +12,7 @@ use memmap2::{Advice, MmapMut};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::array;
 use std::cell::{Cell, RefCell};
+use std::iter::Peekable;
 use std::mem::take;
 use std::ops::Range;
 
@@ -172,6 +173,51 @@ impl Store {
             }
             _ => u32::MAX,
         };
+        self.changed[slot] |= changed;
+    }
+
+    /// The slot of the page that some bytes lie in, and where they begin there.
+    fn place(&self, addr: u64) -> Option<(usize, usize)> {
+        let slot = self.slots.get(&(addr / PAGE))?;
+        Some((*slot as usize, usize::try_from(addr % PAGE).unwrap_or(0)))
+    }
+
+    /// Whether a fresh copy says the same as ours, as far as it is of these parts; those that it is of are passed over.
+    fn holds(&self, piece: &Piece<'_>, parts: &mut Peekable<impl Iterator<Item = (Addr, usize)>>) -> bool {
+        let Some((slot, from)) = self.place(piece.addr).filter(|_| piece.whole) else { return false };
+        let Some(known) = self.bytes(slot) else { return false };
+        let end = piece.addr + piece.buf.len() as u64;
+        while let Some((addr, len)) = parts.next_if(|(addr, _)| addr.0 < end) {
+            let at = usize::try_from(addr.0 - piece.addr).unwrap_or(0);
+            if piece.buf.get(at..at + len) != known.get(from + at..from + at + len) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Puts a fresh copy of a part of a page in the place of ours, and notes what has changed.
+    fn replace_part(&mut self, piece: &Piece<'_>) {
+        let Some((slot, from)) = self.place(piece.addr) else { return };
+        if !piece.whole {
+            // What cannot be read now is asked for once more by whoever needs it.
+            self.flags[slot] |= STALE;
+            return;
+        }
+        let fresh = &*piece.buf;
+        let Some(known) = self.bytes_mut(slot..slot + 1).and_then(|page| page.get_mut(from..from + fresh.len()))
+        else {
+            return;
+        };
+        let (mut changed, mut at) = (0, 0);
+        while at < fresh.len() {
+            let end = fresh.len().min((from + at) / LINE * LINE + LINE - from);
+            if known[at..end] != fresh[at..end] {
+                changed |= lines(from + at, end - at);
+            }
+            at = end;
+        }
+        known.copy_from_slice(fresh);
         self.changed[slot] |= changed;
     }
 
@@ -672,54 +718,38 @@ impl Pages {
 
     /// Copies what a trace holds anew, all of it at once.
     pub(crate) fn renew(&self, trace: &Trace) {
-        let pages = trace.pages();
+        self.is_same(trace, 1);
+    }
+
+    /// Whether the target still has what was read of it, each of so many times that all of it is copied; the more often,
+    /// the less can what goes back and forth look the same by chance. Where it has changed, the new is known from here on.
+    pub(crate) fn is_same(&self, trace: &Trace, looks: usize) -> bool {
+        let spans = trace.spans();
+        // Mostly the first look tells.
+        self.looks_same(trace, &spans, 1) && (looks < 2 || self.looks_same(trace, &spans, looks - 1))
+    }
+
+    fn looks_same(&self, trace: &Trace, spans: &[(Addr, usize)], looks: usize) -> bool {
         let scratch = &mut *self.scratch.borrow_mut();
-        scratch.resize(pages.len() * PAGE_LEN, 0);
+        scratch.resize(looks * spans.iter().map(|(_, len)| len).sum::<usize>(), 0);
         self.bytes_read.set(self.bytes_read.get() + scratch.len() as u64);
-        let runs = pages.chunk_by(|a, b| a + 1 == *b);
-        let spans = runs.map(|run| (run[0].wrapping_mul(PAGE), run.len() * PAGE_LEN));
-        let pieces = self.copy_out(spans, scratch);
-        self.leave();
+        let all = (0..looks).flat_map(|_| spans).map(|(addr, len)| (addr.0, *len));
+        let pieces = self.copy_out(all, scratch);
         let store = &mut *self.store.borrow_mut();
-        for piece in &pieces {
-            for (page, fresh) in (piece.addr / PAGE..).zip(piece.buf.chunks_exact(PAGE_LEN)) {
-                if let Some(slot) = store.slots.get(&page).map(|slot| *slot as usize) {
-                    self.put(store, slot, fresh, piece.whole);
-                    // What cannot be read now is asked for once more by whoever needs it.
-                    store.flags[slot] = store.flags[slot] & !STALE | if piece.whole { 0 } else { STALE };
-                }
+        let is_same = pieces.chunks(spans.len().max(1)).all(|look| {
+            let mut parts = trace.parts().peekable();
+            look.iter().all(|piece| store.holds(piece, &mut parts))
+        });
+        if !is_same {
+            self.leave();
+            // The last look is the newest.
+            for piece in &pieces[pieces.len() - spans.len()..] {
+                store.replace_part(piece);
             }
         }
         scratch.clear();
         scratch.shrink_to(SCRATCH);
-    }
-
-    /// Whether the target has changed what a trace holds since it was copied (or has unmapped it).
-    pub(crate) fn changed(&self, trace: &Trace) -> bool {
-        let spans = trace.spans();
-        let scratch = &mut *self.scratch.borrow_mut();
-        scratch.resize(spans.iter().map(|(_, len)| len).sum(), 0);
-        self.bytes_read.set(self.bytes_read.get() + scratch.len() as u64);
-        let pieces = self.copy_out(spans.into_iter().map(|(addr, len)| (addr.0, len)), scratch);
-        let store = self.store.borrow();
-        let mut parts = trace.parts().peekable();
-        let is_same = |piece: &Piece<'_>| {
-            let known = store.slots.get(&(piece.addr / PAGE)).and_then(|slot| store.bytes(*slot as usize));
-            let Some(known) = known.filter(|_| piece.whole) else { return false };
-            let from = usize::try_from(piece.addr % PAGE).unwrap_or(0);
-            let end = piece.addr + piece.buf.len() as u64;
-            while let Some((addr, len)) = parts.next_if(|(addr, _)| addr.0 < end) {
-                let at = usize::try_from(addr.0 - piece.addr).unwrap_or(0);
-                if piece.buf.get(at..at + len) != known.get(from + at..from + at + len) {
-                    return false;
-                }
-            }
-            true
-        };
-        let changed = !pieces.iter().all(is_same);
-        scratch.clear();
-        scratch.shrink_to(SCRATCH);
-        changed
+        is_same
     }
 
     /// Copies bytes of the target, by address and length, into `buf`, one piece after the other.
@@ -797,13 +827,6 @@ impl Footprint {
 pub(crate) struct Trace(Box<[(Addr, u32)]>);
 
 impl Trace {
-    /// The pages that hold it, in order.
-    fn pages(&self) -> Vec<u64> {
-        let mut pages: Vec<u64> = self.parts().map(|(addr, _)| addr.0 / PAGE).collect();
-        pages.dedup();
-        pages
-    }
-
     /// What it takes to copy it in few pieces, none of which goes over the end of a page.
     fn spans(&self) -> Vec<(Addr, usize)> {
         let mut spans: Vec<(Addr, usize)> = Vec::new();
