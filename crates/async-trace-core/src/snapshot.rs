@@ -158,8 +158,8 @@ pub enum Source {
 pub enum Consistency {
     /// All that can change was copied while the target stood still.
     Paused,
-    /// The pause's budget ran out: what was copied after the release is validated, but of a later
-    /// moment. A problem says how much.
+    /// The pause's budget ran out: what was copied after the release, or while a thread could not be stopped, is
+    /// validated, but may be of another moment. A problem says how much.
     PartlyPaused,
     /// The target ran on while it was read; every object was validated on its own.
     Unpaused,
@@ -414,7 +414,7 @@ pub struct Task {
     pub handling: Option<Handling>,
     /// The client connection that it serves, where that could be found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection: Option<Connection>,
+    pub connection: Option<Box<Connection>>,
     /// Where it was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Creation>,
@@ -701,7 +701,7 @@ pub enum Target {
         command: Option<Text>,
         /// What it does itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        child: Option<Child>,
+        child: Option<Box<Child>>,
     },
     /// A future of which no more could be said.
     Future {
@@ -712,7 +712,7 @@ pub enum Target {
         type_name: Text,
         /// Who could complete it; absent where this was not looked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        reach: Option<Reach>,
+        reach: Option<Box<Reach>>,
     },
     /// Nothing: it gave way with a bare `yield` (`asyncio.sleep(0)`).
     Turn,

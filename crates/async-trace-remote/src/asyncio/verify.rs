@@ -307,8 +307,12 @@ fn find_tasks(
         find::tasks(session.reader, interpreter, threads, asyncio, &mut found);
         found
     };
+    // All tasks will be read after it, and the list once more when it stands still.
+    session.reader.mem.keep(true);
     // One that never stood still is most of it all the same, and each task is checked by itself.
-    steadily(session, check, tries, 1, |found| found.torn.is_empty(), read).0
+    let (found, _) = steadily(session, check, tries, 1, |found| found.torn.is_empty(), read);
+    session.reader.mem.keep(false);
+    found
 }
 
 /// Reads one task.
