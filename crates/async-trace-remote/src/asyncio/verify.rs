@@ -28,8 +28,9 @@ const MAX_TRIES: u32 = 40;
 const MAX_ROUNDS: u32 = 4;
 /// How often it is tried with a task that is being executed.
 const RUNNING_TRIES: u32 = 2;
-/// How often it has to look the same. All of it is compared within microseconds.
-const LOOKS: usize = 4;
+/// How often it has to look the same. All of it is copied within microseconds, and all but the first time in one call: what
+/// is not whole would have to come full circle and be caught at the same step each time.
+const LOOKS: usize = 3;
 /// How long the target is stopped again for tasks that were not whole.
 const SECOND_PAUSE: Duration = Duration::from_micros(1500);
 

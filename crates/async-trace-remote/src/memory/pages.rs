@@ -636,20 +636,22 @@ impl Pages {
         self.is_same(trace, 1);
     }
 
-    /// Whether the target still has what was read of it, each of so many times that all of it is copied; the more often,
-    /// the less can what goes back and forth look the same by chance. Where it has changed, the new is known from here on.
+    /// Whether the target still has what was read of it, each of so many times that all of it is copied, one right after
+    /// the other: the more often, the less can what goes back and forth look the same by chance. Where it has changed, the
+    /// new is known from here on.
     pub(crate) fn is_same(&self, trace: &Trace, looks: usize) -> bool {
-        let spans = trace.spans();
-        // Mostly the first look tells.
-        self.looks_same(trace, &spans, 1) && (looks < 2 || self.looks_same(trace, &spans, looks - 1))
+        // Mostly the first look tells. What has changed leads to something new, which often lies in the same pages.
+        let pages = trace.pages();
+        self.looks_same(trace, &pages, 1) && (looks < 2 || self.looks_same(trace, &trace.spans(), looks - 1))
     }
 
     fn looks_same(&self, trace: &Trace, spans: &[(Addr, usize)], looks: usize) -> bool {
         let scratch = &mut *self.scratch.borrow_mut();
-        scratch.resize(looks * spans.iter().map(|(_, len)| len).sum::<usize>(), 0);
-        self.bytes_read.set(self.bytes_read.get() + scratch.len() as u64);
+        let size = looks * spans.iter().map(|(_, len)| len).sum::<usize>();
+        scratch.resize(scratch.len().max(size), 0);
+        self.bytes_read.set(self.bytes_read.get() + size as u64);
         let all = (0..looks).flat_map(|_| spans).map(|(addr, len)| (addr.0, *len));
-        let pieces = self.copy_out(all, scratch);
+        let pieces = self.copy_out(all, &mut scratch[..size]);
         let store = &mut *self.store.borrow_mut();
         let is_same = pieces.chunks(spans.len().max(1)).all(|look| {
             let mut parts = trace.parts().peekable();
@@ -662,7 +664,7 @@ impl Pages {
                 store.replace_part(piece, STALE);
             }
         }
-        scratch.clear();
+        scratch.truncate(SCRATCH);
         scratch.shrink_to(SCRATCH);
         is_same
     }
@@ -748,6 +750,14 @@ impl Footprint {
 pub(crate) struct Trace(Box<[(Addr, u32)]>);
 
 impl Trace {
+    /// The pages that hold it, in order, as what is to be copied.
+    fn pages(&self) -> Vec<(Addr, usize)> {
+        let mut pages: Vec<_> =
+            self.parts().map(|(addr, _)| (Addr(addr.0 / PAGE * PAGE), PAGE_LEN)).collect();
+        pages.dedup();
+        pages
+    }
+
     /// What it takes to copy it in few pieces, none of which goes over the end of a page.
     fn spans(&self) -> Vec<(Addr, usize)> {
         let mut spans: Vec<(Addr, usize)> = Vec::new();
