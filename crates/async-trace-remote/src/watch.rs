@@ -6,7 +6,7 @@
 //! too: where one byte of it is another, all is forgotten, and the look is as the first.
 
 use crate::capture::{self, Kept, Prepared};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::process::surroundings::Surroundings;
 use crate::{Options, process};
 use async_trace_core::Snapshot;
@@ -57,7 +57,7 @@ impl Watcher {
     /// Looks at it.
     ///
     /// # Errors
-    /// As [`crate::capture`]; [`Error::Gone`] when it has ended.
+    /// As [`crate::capture`]; [`Error::Gone`](crate::Error::Gone) when it has ended.
     pub fn look(&mut self) -> Result<Snapshot> {
         if let Some(look) = self.kept.take().filter(|look| look.locals == self.options.locals)
             && let Some((snapshot, look)) = look.again(&self.options)?
@@ -91,11 +91,7 @@ impl Look {
             return Ok(None);
         }
         let pid = self.target.identity.pid;
-        let identity = process::identity(pid)?;
-        if identity.starttime != self.target.identity.starttime {
-            return Err(Error::Gone { pid });
-        }
-        self.target.identity = identity;
+        self.target.identity.renew()?;
         self.target.os_threads = process::threads::list(pid).unwrap_or_default();
         self.target.surroundings = Surroundings::of_live(pid);
         let snapshot = capture::running(&mut self.target, &mut self.kept, options, started);

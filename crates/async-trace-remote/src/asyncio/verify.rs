@@ -394,7 +394,7 @@ fn settled(
         let attempt = attempt(session, addr, chain, walked);
         let is_well = attempt.task.is_ok() && attempt.problems.list.is_empty();
         // Where it has changed, the next try is with what it is now.
-        let is_same = mem.is_same(&attempt.trace, if is_well { LOOKS } else { 1 });
+        let is_same = mem.is_same_still(&attempt.trace, if is_well { LOOKS } else { 1 });
         if is_well && is_same {
             return Ok(attempt);
         }

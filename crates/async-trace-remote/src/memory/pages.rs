@@ -450,10 +450,12 @@ impl Pages {
             }
         }
         let mut from = 0;
-        let mut fresh = vec![0; BATCH.min(store.pages.len()) * PAGE_LEN];
+        let fresh = &mut *self.scratch.borrow_mut();
+        let size = BATCH.min(store.pages.len()) * PAGE_LEN;
+        fresh.resize(fresh.len().max(size), 0);
         while from < store.pages.len() && left > 0 && !self.is_late() {
             let to = store.pages.len().min(from + BATCH);
-            left -= self.refresh_batch(store, from..to, &chosen, &mut fresh).min(left);
+            left -= self.refresh_batch(store, from..to, &chosen, &mut fresh[..size]).min(left);
             from = to;
         }
         left
@@ -633,16 +635,23 @@ impl Pages {
 
     /// Copies what a trace holds anew, all of it at once.
     pub(crate) fn renew(&self, trace: &Trace) {
-        self.is_same(trace, 1);
+        self.is_same_still(trace, 1);
     }
 
     /// Whether the target still has what was read of it, each of so many times that all of it is copied, one right after
     /// the other: the more often, the less can what goes back and forth look the same by chance. Where it has changed, the
     /// new is known from here on.
     pub(crate) fn is_same(&self, trace: &Trace, looks: usize) -> bool {
-        // Mostly the first look tells. What has changed leads to something new, which often lies in the same pages.
-        let pages = trace.pages();
-        self.looks_same(trace, &pages, 1) && (looks < 2 || self.looks_same(trace, &trace.spans(), looks - 1))
+        let spans = trace.spans();
+        // Mostly the first look tells.
+        self.looks_same(trace, &spans, 1) && (looks < 2 || self.looks_same(trace, &spans, looks - 1))
+    }
+
+    /// The same for what is likely to have changed. Then it leads to something else, which often lies in the same pages: so
+    /// these are known from here on.
+    pub(crate) fn is_same_still(&self, trace: &Trace, looks: usize) -> bool {
+        self.looks_same(trace, &trace.pages(), 1)
+            && (looks < 2 || self.looks_same(trace, &trace.spans(), looks - 1))
     }
 
     fn looks_same(&self, trace: &Trace, spans: &[(Addr, usize)], looks: usize) -> bool {

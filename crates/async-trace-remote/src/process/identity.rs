@@ -31,6 +31,32 @@ pub struct Identity {
     pub permitted: bool,
 }
 
+impl Identity {
+    /// Tells what may be another when the same process is looked at again: whether it is there, what it does and how it
+    /// calls itself. The rest is what [`identity`] has told.
+    ///
+    /// # Errors
+    /// As [`identity`]; [`Error::Gone`] where its id is another process's by now.
+    pub(crate) fn renew(&mut self) -> Result<()> {
+        let pid = self.pid;
+        let directory = format!("/proc/{pid}");
+        let stat = fs::read(format!("{directory}/stat")).ok().and_then(|stat| Stat::parse(&stat));
+        // Whatever is out of the ordinary is told as it is the first time.
+        let Some(stat) = stat.filter(|stat| !matches!(stat.state, 'Z' | 'X') && stat.start == self.starttime)
+        else {
+            let now = identity(pid)?;
+            let is_same = now.starttime == self.starttime;
+            *self = now;
+            return if is_same { Ok(()) } else { Err(Error::Gone { pid }) };
+        };
+        self.state = stat.state;
+        if let Ok(command) = fs::read(format!("{directory}/cmdline")) {
+            self.command = command_line(&command);
+        }
+        Ok(())
+    }
+}
+
 /// Tells which process `pid` is.
 ///
 /// # Errors
