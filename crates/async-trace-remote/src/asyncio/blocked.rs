@@ -31,7 +31,9 @@ pub(crate) fn on(session: &Session<'_>, nodes: &[Node], walked: &mut Walked) -> 
     if inner.code.file.ends_with("/threading.py") || inner.code.file.ends_with("/queue.py") {
         return None;
     }
-    walked.resources.add(reader, lock, &mut walked.problems);
+    if !walked.resources.add(reader, lock, &mut walked.problems) {
+        return None;
+    }
     let name = super::names::of(session, lock, nodes, nodes.len() - 1);
     Some(wait(On::Resource(lock), Verb::Acquire, Trust::Inferred, name))
 }

@@ -113,7 +113,9 @@ impl Place<'_, '_> {
 
     /// Notes that `object` is held. The frame may know it by its `alias`: a condition's lock.
     fn hold(&mut self, object: Addr, alias: Addr, trust: Trust, walked: &mut Walked) {
-        walked.resources.add(self.session.reader, object, &mut walked.problems);
+        if !walked.resources.add(self.session.reader, object, &mut walked.problems) {
+            return;
+        }
         // Something that is free is held by nobody, whatever stands on a stack.
         if walked.resources.get(object).is_some_and(|resource| resource.state.locked == Some(false)) {
             return;

@@ -6,7 +6,7 @@ use crate::memory::addr::Addr;
 use crate::memory::pages::Footprint;
 use async_trace_core::snapshot::{Detail, ProblemCode, ResourceKind, ResourceState};
 use async_trace_core::text::Text;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::mem::take;
 
 /// How much of a container of waiters is looked at.
@@ -42,6 +42,20 @@ pub(crate) struct Resources {
     pub asked: Vec<Addr>,
     /// Where another object was found than the one that was known: the target runs.
     pub replaced: Vec<Addr>,
+    /// Those that were read for a task that was not whole: whoever asks for them next reads them anew.
+    doubtful: FxHashSet<Addr>,
+    /// Those that have taken the place of what was known there.
+    put_again: Vec<Addr>,
+    /// All tasks were read: no other object takes the place of what they were seen to have.
+    closed: bool,
+}
+
+/// How many resources there were, how many of them were put in place of others, and how many were asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    known: usize,
+    put_again: usize,
+    asked: usize,
 }
 
 impl Resources {
@@ -55,14 +69,21 @@ impl Resources {
         }
     }
 
-    /// Reads the resource at `addr`, unless it is known.
-    pub(crate) fn add(&mut self, reader: &Reader<'_>, addr: Addr, problems: &mut Problems) {
+    /// Reads the resource at `addr`, unless it is known. Not where it is another one than what tasks were seen to have
+    /// there: then whoever led to it was read at another moment than they.
+    pub(crate) fn add(&mut self, reader: &Reader<'_>, addr: Addr, problems: &mut Problems) -> bool {
         self.asked.push(addr);
+        let is_doubtful = self.doubtful.contains(&addr);
         if let Some(known) = self.get(addr) {
-            if reader.ptr(addr + 8).is_ok_and(|of| of == known.of) {
-                return;
+            let is_same = reader.ptr(addr + 8).is_ok_and(|of| of == known.of);
+            if self.closed || (is_same && !is_doubtful) {
+                return is_same;
             }
-            self.replaced.push(addr);
+            if !is_same {
+                self.replaced.push(addr);
+            }
+            self.doubtful.remove(&addr);
+            self.put_again.push(addr);
         }
         let begin = reader.mem.begin_footprint();
         match read(reader, addr) {
@@ -72,19 +93,37 @@ impl Resources {
             }
             Err(torn) => problems.note(ProblemCode::ResourceUnreadable, torn, None),
         }
+        true
     }
 
-    /// How many there are, and how many were asked for: what [`Resources::cut`] goes back to.
-    pub(crate) fn mark(&self) -> (usize, usize) {
-        (self.list.len(), self.asked.len())
+    /// What [`Resources::cut`] goes back to.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { known: self.list.len(), put_again: self.put_again.len(), asked: self.asked.len() }
     }
 
     /// Forgets those that were added since a mark.
-    pub(crate) fn cut(&mut self, (known, asked): (usize, usize)) {
-        for resource in self.list.drain(known.min(self.list.len())..) {
+    pub(crate) fn cut(&mut self, mark: Mark) {
+        for resource in self.list.drain(mark.known.min(self.list.len())..) {
             self.index.remove(&resource.addr);
         }
-        self.asked.truncate(asked);
+        self.asked.truncate(mark.asked);
+        self.doubtful.extend(self.put_again.drain(mark.put_again.min(self.put_again.len())..));
+    }
+
+    /// Whoever asks for these next reads them anew.
+    pub(crate) fn doubt(&mut self, those: impl Iterator<Item = Addr>) {
+        self.doubtful.extend(those);
+    }
+
+    /// All tasks were read, which have these resources: what was read for others only is forgotten.
+    pub(crate) fn close(&mut self, had: impl Iterator<Item = Addr>) {
+        self.closed = true;
+        had.for_each(|addr| _ = self.doubtful.remove(&addr));
+        if !self.doubtful.is_empty() {
+            let doubtful = take(&mut self.doubtful);
+            self.list.retain(|resource| !doubtful.contains(&resource.addr));
+            self.index = self.list.iter().enumerate().map(|(at, resource)| (resource.addr, at)).collect();
+        }
     }
 
     /// Puts them into another order.

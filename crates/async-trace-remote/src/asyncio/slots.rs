@@ -92,8 +92,9 @@ fn hidden(session: &Session<'_>, walked: &mut Walked) -> FxHashSet<Addr> {
             carriers.iter().find_map(|carrier| pool_with(session, walked, *carrier, queue))
         });
         let Some(pool) = pool else { continue };
-        walked.resources.add(session.reader, pool, &mut walked.problems);
-        if let Some(wait) = &mut walked.tasks[index].wait {
+        if walked.resources.add(session.reader, pool, &mut walked.problems)
+            && let Some(wait) = &mut walked.tasks[index].wait
+        {
             wait.within = Some(pool);
             walked.resources.set_within(queue, Some(pool));
         }

@@ -271,27 +271,51 @@ fn read_running(
 ) -> Vec<Attempt> {
     let mut attempts: Vec<Attempt> = Vec::with_capacity(tasks.len());
     for _ in 0..MAX_ROUNDS {
+        let mut again = Vec::new();
         for addr in tasks {
             // It has moved between two passes, and is likely to do so again: it is not taken for whole in
             // passing.
-            attempts.push(match settled(session, addr, chain, walked) {
+            let read = settled(session, addr, chain, walked);
+            again.append(&mut replaced(&mut attempts, walked));
+            attempts.push(match read {
                 Ok(whole) => Attempt { late: false, ..whole },
                 Err(last) => Attempt { late: true, ..last },
             });
         }
-        // What a task was seen to wait for may have been freed, and its memory used again, before another one
-        // was looked at that waits for what is there now. Then the first has moved on.
-        let replaced: FxHashSet<Addr> = walked.resources.replaced.drain(..).collect();
-        if replaced.is_empty() {
+        tasks = again;
+        if tasks.is_empty() {
             return attempts;
         }
-        let is_old = |task: &Task| task.concerns().any(|resource| replaced.contains(&resource));
-        tasks = walked.tasks.extract_if(.., |task| is_old(task)).map(|task| task.addr).collect();
-        let old = attempts.extract_if(.., |old| matches!(&old.task, Ok(Some(task)) if is_old(task)));
-        tasks.extend(old.map(|attempt| attempt.addr));
+    }
+    // What they have is another's each time.
+    let late = |addr| Attempt {
+        addr,
+        task: Err(Torn("what it has changed each time")),
+        problems: Problems::default(),
+        trace: Trace::default(),
+        late: true,
+    };
+    attempts.extend(tasks.into_iter().map(late));
+    attempts
+}
+
+/// What a task was seen to wait for or to hold may have been freed, and its memory used again, before another task
+/// was looked at that has what is there now. Then the first has moved on: such tasks are taken out.
+fn replaced(attempts: &mut Vec<Attempt>, walked: &mut Walked) -> Vec<Addr> {
+    let replaced: FxHashSet<Addr> = walked.resources.replaced.drain(..).collect();
+    if replaced.is_empty() {
+        return Vec::new();
+    }
+    let is_old = |task: &Task| task.concerns().any(|resource| replaced.contains(&resource));
+    let mut old: Vec<Task> = walked.tasks.extract_if(.., |task| is_old(task)).collect();
+    if !old.is_empty() {
         walked.index = walked.tasks.iter().enumerate().map(|(at, task)| (task.addr, at)).collect();
     }
-    attempts
+    let read = attempts.extract_if(.., |old| matches!(&old.task, Ok(Some(task)) if is_old(task)));
+    old.extend(read.filter_map(|attempt| attempt.task.ok().flatten()));
+    // What else they have is of that moment, too.
+    walked.resources.doubt(old.iter().flat_map(Task::concerns));
+    old.into_iter().map(|task| task.addr).collect()
 }
 
 /// The addresses of all tasks. A list that is being changed is read again.

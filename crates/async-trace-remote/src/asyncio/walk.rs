@@ -360,6 +360,7 @@ pub(crate) fn run(session: &Session<'_>, check: Check) -> Result<Walked, Torn> {
             super::verify::read_tasks(session, interpreter, &threads, asyncio, check, &mut walked);
         }
     }
+    walked.resources.close(walked.tasks.iter().flat_map(Task::concerns));
     if session.keeps && !walked.scouting && !session.glance {
         // What follows puts more into them, which the next pass will find for itself.
         session.scouted.borrow_mut().copy(&walked);

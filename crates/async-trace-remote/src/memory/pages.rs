@@ -338,11 +338,16 @@ impl Pages {
     /// Puts a copy in the place of an earlier one. Whether there was room.
     fn put(&self, store: &mut Store, slot: usize, fresh: &[u8], whole: bool) -> bool {
         let done = store.replace(slot, fresh, whole, true);
+        self.note_late(store, slot);
+        done
+    }
+
+    /// Notes that something was put into a page, which is of a later moment than the rest where the pause is over.
+    fn note_late(&self, store: &mut Store, slot: usize) {
         if self.is_late() {
             self.late_pages.set(self.late_pages.get() + u64::from(store.flags[slot] & LATE == 0));
             store.flags[slot] |= LATE;
         }
-        done
     }
 
     /// Copies a page that is not there yet, with some of its neighbours, and returns its slot.
@@ -670,7 +675,10 @@ impl Pages {
             self.leave();
             // The last look is the newest.
             for piece in &pieces[pieces.len() - spans.len()..] {
-                store.replace_part(piece, STALE);
+                // What cannot be read now is asked for once more by whoever needs it.
+                if let Some(slot) = store.replace_part(piece, STALE) {
+                    self.note_late(store, slot);
+                }
             }
         }
         scratch.truncate(SCRATCH);

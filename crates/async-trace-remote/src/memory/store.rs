@@ -240,16 +240,16 @@ impl Store {
     }
 
     /// Puts a fresh copy of a part of a page in the place of ours, and notes which lines have changed. Where it could not be
-    /// read, the page gets a flag.
-    pub(super) fn replace_part(&mut self, piece: &Piece<'_>, unread: u8) {
-        let Some(slot) = self.slots.get(&(piece.addr / PAGE)).map(|slot| *slot as usize) else { return };
+    /// read, the page gets a flag. Returns its slot.
+    pub(super) fn replace_part(&mut self, piece: &Piece<'_>, unread: u8) -> Option<usize> {
+        let slot = *self.slots.get(&(piece.addr / PAGE))? as usize;
         let from = usize::try_from(piece.addr % PAGE).unwrap_or(0);
         let fresh = &*piece.buf;
         let place = self.place(slot).map(|place| place as usize).filter(|_| piece.whole);
         let known = place.and_then(|place| self.at_mut(place..place + 1));
         let Some(known) = known.and_then(|page| page.get_mut(from..from + fresh.len())) else {
             self.flags[slot] |= unread;
-            return;
+            return Some(slot);
         };
         let (mut changed, mut at) = (0, 0);
         while at < fresh.len() {
@@ -259,6 +259,7 @@ impl Store {
         }
         known.copy_from_slice(fresh);
         self.changed[slot] |= changed;
+        Some(slot)
     }
 
     /// Whether a page that was forgotten held something else.
