@@ -30,7 +30,15 @@ impl fmt::Debug for Id {
 
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        // By hand: there are some per task, and `Display` would be half the time of writing them all.
+        let mut text = [0; 18];
+        let digits = (self.0.checked_ilog2().unwrap_or(0) / 4 + 1) as usize;
+        for (place, byte) in text[2..2 + digits].iter_mut().rev().enumerate() {
+            *byte = b"0123456789abcdef"[(self.0 >> (4 * place) & 0xf) as usize];
+        }
+        text[..2].copy_from_slice(b"0x");
+        let text = std::str::from_utf8(&text[..2 + digits]).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(text)
     }
 }
 
@@ -1061,4 +1069,17 @@ pub enum ProblemCode {
     ProcessUnreadable,
     /// An interpreter or build that is only partly known.
     PartlySupported,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Id;
+
+    #[test]
+    fn an_id_is_written_as_it_is_shown() {
+        for id in [0, 1, 0xf, 0x10, 0x7f3a_90c4, 0x1234_5678_9abc_def0, u64::MAX].map(Id) {
+            assert_eq!(serde_json::to_string(&id).ok(), Some(format!("\"{id}\"")));
+            assert_eq!(serde_json::from_str(&format!("\"{id}\"")).ok(), Some(id));
+        }
+    }
 }

@@ -19,7 +19,7 @@ use std::ops::Range;
 /// pages: touching new memory costs more than copying into it does.
 const SLAB_PAGES: usize = 8192;
 /// The ring of a thrifty store: some regions, each of which is copied at once.
-const RING_PAGES: usize = 3 * REGION_PAGES as usize;
+const RING_PAGES: usize = 4 * REGION_PAGES as usize;
 /// A region is worth copying whole after so many misses in it.
 const MISSES: u8 = 40;
 
@@ -66,12 +66,19 @@ struct Ring {
     owners: Vec<Option<u32>>,
 }
 
+/// New memory, in huge pages where the kernel has them.
+fn slab(pages: usize) -> Option<MmapMut> {
+    let slab = MmapMut::map_anon(pages * PAGE_LEN).ok()?;
+    let _ = slab.advise(Advice::HugePage);
+    Some(slab)
+}
+
 impl Store {
     /// From here on, pages are forgotten when others need their room.
     pub(super) fn be_thrifty(&mut self) {
         let begin = self.slabs.len() * SLAB_PAGES;
         if self.ring.is_none()
-            && let Ok(slab) = MmapMut::map_anon(RING_PAGES * PAGE_LEN)
+            && let Some(slab) = slab(RING_PAGES)
         {
             self.slabs.push(slab);
             self.taken = self.slabs.len() * SLAB_PAGES;
@@ -110,9 +117,7 @@ impl Store {
         }
         if self.slabs.len() * SLAB_PAGES - self.taken < count {
             // What is left of the last slab stays empty.
-            let slab = MmapMut::map_anon(SLAB_PAGES * PAGE_LEN).ok()?;
-            // Kernels without huge pages refuse; then they are small.
-            let _ = slab.advise(Advice::HugePage);
+            let slab = slab(SLAB_PAGES)?;
             self.taken = self.slabs.len() * SLAB_PAGES;
             self.slabs.push(slab);
         }
