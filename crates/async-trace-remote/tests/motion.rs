@@ -53,7 +53,7 @@ async def main():
 asyncio.run(main())
 ";
 
-const LOOKS: usize = 100;
+const LOOKS: usize = 40;
 
 /// The type of a resource, as the program calls it.
 fn type_of(snapshot: &Snapshot, id: Id) -> String {

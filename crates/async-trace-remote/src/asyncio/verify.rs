@@ -142,11 +142,12 @@ pub(crate) fn read_tasks(
         read_paused(session, &mut lost, &mut attempts, &mut chain, walked);
         lost.retain(|index| {
             // Where the target runs, that was tried already.
-            if check == Check::Late
-                && let Ok(again) = settled_anew(session, &attempts[*index], &mut chain, walked)
-            {
-                attempts[*index] = again;
-                return false;
+            if check == Check::Late {
+                let again = settled_anew(session, &attempts[*index], &mut chain, walked);
+                if !again.late {
+                    attempts[*index] = again;
+                    return false;
+                }
             }
             attempts[*index].task = Err(Torn("it changed each time it was read"));
             true
@@ -298,10 +299,7 @@ fn read_running(
             // passing.
             let read = settled(session, addr, chain, walked);
             again.append(&mut replaced(&mut attempts, walked));
-            attempts.push(match read {
-                Ok(whole) => Attempt { late: false, ..whole },
-                Err(last) => Attempt { late: true, ..last },
-            });
+            attempts.push(read);
         }
         tasks = again;
         if tasks.is_empty() {
@@ -434,36 +432,25 @@ fn read_paused(
             if Instant::now() >= until {
                 return true;
             }
-            match settled_anew(session, &attempts[*index], chain, walked) {
-                Ok(again) => {
-                    attempts[*index] = again;
-                    false
-                }
-                Err(_) => true,
+            let again = settled_anew(session, &attempts[*index], chain, walked);
+            let is_late = again.late;
+            if !is_late {
+                attempts[*index] = again;
             }
+            is_late
         });
     }
     session.paused_again.set(session.paused_again.get() + paused.release());
 }
 
 /// Reads one task again, of which what is known may be old.
-fn settled_anew(
-    session: &Session<'_>,
-    first: &Attempt,
-    chain: &mut Chain,
-    walked: &mut Walked,
-) -> Result<Attempt, Attempt> {
+fn settled_anew(session: &Session<'_>, first: &Attempt, chain: &mut Chain, walked: &mut Walked) -> Attempt {
     session.reader.mem.renew(&first.trace);
     settled(session, first.addr, chain, walked)
 }
 
-/// Reads one task until it is whole; else it is as it was seen last.
-fn settled(
-    session: &Session<'_>,
-    addr: Addr,
-    chain: &mut Chain,
-    walked: &mut Walked,
-) -> Result<Attempt, Attempt> {
+/// Reads one task until it is whole; else it is late, and as it was seen last.
+fn settled(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Walked) -> Attempt {
     let mem = session.reader.mem;
     let mut tries = 0;
     loop {
@@ -473,14 +460,14 @@ fn settled(
         // Where it has changed, the next try is with what it is now.
         let is_same = mem.is_same_still(&attempt.trace, if is_well { LOOKS } else { 1 });
         if is_well && is_same {
-            return Ok(attempt);
+            return Attempt { late: false, ..attempt };
         }
         walked.resources.cut(mark);
         tries += 1;
         let is_running = matches!(&attempt.task, Ok(Some(task)) if task.state == TaskState::Running);
         // What is being executed stands still never.
         if tries >= MAX_TRIES || (is_running && tries > RUNNING_TRIES) {
-            return Err(attempt);
+            return Attempt { late: true, ..attempt };
         }
     }
 }
