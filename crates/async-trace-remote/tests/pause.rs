@@ -262,3 +262,17 @@ fn ends_by_itself_when_its_time_is_over() {
     let time = paused.release();
     assert!(over.is_over() && time < Duration::from_secs(2), "{time:?}");
 }
+
+#[test]
+fn the_hurry_of_a_pause_is_over_with_it() {
+    let Some(python) = python() else { return };
+    let (target, _) = Target::python(&python, ECHO);
+    let nice = || rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
+    let before = nice();
+    let paused = Paused::begin(target.pid(), soon()).unwrap();
+    let during = nice();
+    paused.release();
+    assert_eq!(nice(), before);
+    // Who may not hurry takes its turn.
+    assert!(during == -20 || during == before, "{during}");
+}
