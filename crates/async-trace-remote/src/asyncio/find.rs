@@ -64,6 +64,7 @@ impl Found {
             Kind::Set => (reader.set(set)?, false),
             _ => (reader.set(reader.need(set, "data")?)?, true),
         };
+        let begin = self.tasks.len();
         for member in members {
             let task = if weak { reader.weakref(member) } else { Ok(Some(member)) };
             match task {
@@ -72,6 +73,8 @@ impl Found {
                 Err(torn) => self.torn.push(torn),
             }
         }
+        // Sets scatter what lies side by side, and pages are best read one after the other.
+        self.tasks[begin..].sort_unstable();
         Ok(())
     }
 
