@@ -94,6 +94,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--python", default=sys.executable, help="the target's interpreter")
     parser.add_argument("--tasks", type=int, default=1000)
+    parser.add_argument("--active", type=int, default=100, help="so many of them never rest (default 100)")
     parser.add_argument("--rate", type=float, default=100)
     parser.add_argument("--seconds", type=float, default=4, help="of each block")
     parser.add_argument("--pairs", type=int, default=10, help="blocks with the recorder")
@@ -103,7 +104,7 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "count"
-        command = [arguments.python, HERE / "target.py", str(arguments.tasks), str(path)]
+        command = [arguments.python, HERE / "target.py", str(arguments.tasks), str(arguments.active), str(path)]
         target = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             pid = int(target.stdout.readline().split()[1])
@@ -125,7 +126,7 @@ def main():
     # How much two blocks without a recorder differ: less than this cannot be told.
     rates = [a["requests_s"] for a in without]
     noise = statistics.stdev(rates) / statistics.mean(rates) if len(rates) > 1 else float("nan")
-    print(f"{arguments.tasks} tasks, {arguments.rate:g} samples a second, {arguments.pairs} pairs of {arguments.seconds:g} s")
+    print(f"{arguments.tasks} tasks, {arguments.active} of them at work, {arguments.rate:g} samples a second, {arguments.pairs} pairs of {arguments.seconds:g} s")
     print(f"  without  {statistics.median(rates):10,.0f} requests a second (blocks differ by {noise:.1%})")
     print(f"  with     {statistics.median(b['requests_s'] for b in with_it):10,.0f} requests a second")
     print(f"  loss     {loss:10.2%} +- {spread:.2%} (promise: less than {MOST_LOSS:.0%})")

@@ -1,9 +1,9 @@
 """A loop at work: tasks that pass messages, some that come and go, and many that wait. It counts what it gets done.
 
-    target.py TASKS COUNTER_FILE
+    target.py TASKS ACTIVE COUNTER_FILE
 
-The count of finished requests is a 64-bit number at the beginning of the file, so that reading it costs the
-target nothing.
+Of all tasks ACTIVE are at work at any moment: the loop never rests. The count of finished requests is a 64-bit number
+at the beginning of the file, so that reading it costs the target nothing.
 """
 
 import asyncio
@@ -11,8 +11,6 @@ import mmap
 import os
 import struct
 import sys
-
-ACTIVE = 100  # of all tasks, so many are at work at any moment
 
 
 async def query(n):
@@ -36,7 +34,7 @@ async def idle(event):
     await event.wait()
 
 
-async def main(tasks, path):
+async def main(tasks, active, path):
     with open(path, "wb") as file:
         file.write(bytes(8))
     with open(path, "r+b") as file:
@@ -48,17 +46,17 @@ async def main(tasks, path):
         done += 1
         struct.pack_into("q", page, 0, done)
 
-    inboxes = [asyncio.Queue() for _ in range(ACTIVE)]
+    inboxes = [asyncio.Queue() for _ in range(active)]
     everything = [
-        asyncio.create_task(handle(inboxes[n], inboxes[(n + 1) % ACTIVE], count), name=f"handler-{n}")
-        for n in range(ACTIVE)
+        asyncio.create_task(handle(inboxes[n], inboxes[(n + 1) % active], count), name=f"handler-{n}")
+        for n in range(active)
     ]
     forever = asyncio.Event()
-    everything += [asyncio.create_task(idle(forever), name=f"idle-{n}") for n in range(tasks - ACTIVE)]
-    for n in range(0, ACTIVE, 2):
+    everything += [asyncio.create_task(idle(forever), name=f"idle-{n}") for n in range(tasks - active)]
+    for n in range(0, active, 2):
         inboxes[n].put_nowait(n)
     print(f"READY {os.getpid()}", flush=True)
     await asyncio.gather(*everything)
 
 
-asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
+asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
