@@ -168,7 +168,9 @@ impl<'f> Assembly<'_, '_, 'f> {
 
     fn loops(&self, walked: &Walked) -> Vec<EventLoop> {
         let state = |found: &walk::EventLoop| match (found.state, found.thread) {
-            (LoopState::Unknown, Some(tid)) if self.in_selector(tid) => LoopState::Idle,
+            (LoopState::Unknown, Some(tid)) if found.task.is_none() && self.in_selector(tid) => {
+                LoopState::Idle
+            }
             (LoopState::Unknown, Some(_)) => LoopState::Busy,
             (LoopState::Busy, Some(tid)) if found.task.is_none() && self.in_selector(tid) => LoopState::Idle,
             (state, _) => state,

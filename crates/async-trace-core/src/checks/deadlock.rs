@@ -31,6 +31,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
             if full_queue(scene, &knot.nodes).is_some() {
                 behind.extend(circle.only_putters());
             }
+            behind.retain(|task| !circle.blocks_as(*task));
             circle.finding(&behind)
         } else {
             match scene.graph.node(knot.nodes[0]) {
@@ -219,6 +220,12 @@ impl<'a, 's> Circle<'a, 's> {
         self.resources.truncate(1);
         let task = |a: &Actor<'_>| if let Actor::Task(place, _) = a { Some(*place) } else { None };
         others.iter().filter_map(task).collect()
+    }
+
+    /// Whether a task is what a thread of the circle is running.
+    fn blocks_as(&self, place: u32) -> bool {
+        let id = Some(self.scene.task(place).id);
+        self.actors.iter().any(|actor| matches!(actor, Actor::Thread(thread) if thread.task == id))
     }
 
     fn finding(&self, behind: &[u32]) -> Option<(String, Finding)> {

@@ -192,6 +192,15 @@ impl Scene<'_> {
                 Verb::Connect => format!("connects by {}", file(it)),
                 _ => format!("waits for {}", file(it)),
             },
+            Target::Job { function: Some(name), executor: Some(id), .. }
+                if self.index.get_loop(*id).is_some() =>
+            {
+                format!("waits for the event loop to begin {name}()")
+            }
+            // It may be anybody who makes one and completes it.
+            Target::Job { function: None, thread: None, executor: None, .. } => {
+                "waits for a concurrent Future".to_owned()
+            }
             Target::Job { function, thread, .. } => {
                 let name = function.as_deref().unwrap_or("a function");
                 match thread.and_then(|tid| self.index.get_thread(tid)) {
