@@ -427,6 +427,22 @@ impl<'a, 's> Circle<'a, 's> {
             Some(capacity) => format!("1 of {capacity} slots"),
             None => "a slot".to_owned(),
         };
+        let waits_for_it =
+            |actor: &&Actor<'a>| self.waited_for(**actor).is_some_and(|it| it.id == resource.id);
+        let having = self.actors.iter().filter(|actor| self.held_by(**actor).next().is_some()).count();
+        let asking = self.actors.iter().filter(waits_for_it).count();
+        if having > 0 && having < self.actors.len() && asking > 0 {
+            // Those that have a slot wait for others of the circle, which have none.
+            let waits = words::place(self.actors.iter().find(waits_for_it).and_then(|actor| actor.frame()));
+            let (hold, wait) = if having == 1 { ("holds", "waits") } else { ("each hold", "wait") };
+            return format!(
+                "{} {hold} {slots} of {what} in {} and {wait} for {}, which {} for one more in {waits}",
+                amount(having, "task"),
+                words::place(holder),
+                amount(asking, "task"),
+                if asking == 1 { "waits" } else { "wait" },
+            );
+        }
         format!(
             "{tasks} each hold {slots} of {what} in {} and wait for one more in {waits}",
             words::place(holder)

@@ -147,6 +147,15 @@ pub(super) fn add_line(lines: &mut Vec<Evidence>, line: Evidence, most: usize) {
     }
 }
 
+/// `reads from a socket`, of one; `read from a socket`, of several.
+pub(super) fn agreed(doing: String, n: usize) -> String {
+    const VERBS: [&str; 5] = ["waits ", "reads ", "writes ", "connects ", "sleeps "];
+    match VERBS.iter().find(|verb| doing.starts_with(**verb)) {
+        Some(verb) if n != 1 => format!("{} {}", verb.trim_end_matches("s "), &doing[verb.len()..]),
+        _ => doing,
+    }
+}
+
 impl Scene<'_> {
     /// What a wait is for: ``waits for Lock `a` ``, `reads from tcp socket 10.0.0.2:5432 (fd 17)`.
     pub(super) fn wait(&self, waits: Option<&WaitsFor>) -> String {

@@ -400,3 +400,21 @@ thread-lock handler-lock locked
     );
     assert_eq!(told.matches("holds thread exporter").count(), 1, "{told}");
 }
+
+#[test]
+fn a_batch_of_jobs_takes_its_time() {
+    let all = "export-1 export-2 export-3 export-4 late-1 late-2 late-3 late-4";
+    let batch = STARVED.replace("export-1 late-1 webhook", all);
+    let (before, _) = batch.split_once("task webhook").expect("a victim");
+    let batch = format!("{before}task main\n  main app.py:50\n  waits task_group tasks {all}\n");
+    assert_eq!(after_two_seconds(&batch), "healthy");
+    // But not where a thread of it waits for another.
+    let stuck = batch.replace(
+        "job render_pdf for export-1 on pool",
+        "sleeping syscall futex job render_pdf for export-1 on pool",
+    );
+    assert!(after_two_seconds(&stuck).contains("executor-starved"));
+    // Nor where somebody else waits behind it.
+    let others = batch.replace("late x4\n  export app.py:27", "late x4\n  show app.py:30");
+    assert!(after_two_seconds(&others).contains("executor-starved"));
+}
