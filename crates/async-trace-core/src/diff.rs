@@ -301,7 +301,8 @@ task moved
         then.tasks[0].waits_for.as_mut().expect("a wait").future = Some(future);
         let wait = now.tasks[0].waits_for.as_mut().expect("a wait");
         let reach = Reach::nobody(Extent::Whole);
-        wait.target = Target::Future { id: future, type_name: "asyncio.Future".into(), reach: Some(reach) };
+        wait.target =
+            Target::Future { id: future, type_name: "asyncio.Future".into(), reach: Some(Box::new(reach)) };
         (wait.future, wait.within) = (Some(future), Some(lock));
         assert!(History::of(&[&then, &now]).is_unchanged(0));
         assert!(History::of(&[&now, &then]).is_unchanged(0));

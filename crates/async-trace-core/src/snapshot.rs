@@ -30,7 +30,15 @@ impl fmt::Debug for Id {
 
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        // By hand: there are some per task, and `Display` would be half the time of writing them all.
+        let mut text = [0; 18];
+        let digits = (self.0.checked_ilog2().unwrap_or(0) / 4 + 1) as usize;
+        for (place, byte) in text[2..2 + digits].iter_mut().rev().enumerate() {
+            *byte = b"0123456789abcdef"[(self.0 >> (4 * place) & 0xf) as usize];
+        }
+        text[..2].copy_from_slice(b"0x");
+        let text = std::str::from_utf8(&text[..2 + digits]).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(text)
     }
 }
 
@@ -158,8 +166,8 @@ pub enum Source {
 pub enum Consistency {
     /// All that can change was copied while the target stood still.
     Paused,
-    /// The pause's budget ran out: what was copied after the release is validated, but of a later
-    /// moment. A problem says how much.
+    /// The pause's budget ran out: what was copied after the release, or while a thread could not be stopped, is
+    /// validated, but may be of another moment. A problem says how much.
     PartlyPaused,
     /// The target ran on while it was read; every object was validated on its own.
     Unpaused,
@@ -414,7 +422,7 @@ pub struct Task {
     pub handling: Option<Handling>,
     /// The client connection that it serves, where that could be found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connection: Option<Connection>,
+    pub connection: Option<Box<Connection>>,
     /// Where it was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Creation>,
@@ -701,7 +709,7 @@ pub enum Target {
         command: Option<Text>,
         /// What it does itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        child: Option<Child>,
+        child: Option<Box<Child>>,
     },
     /// A future of which no more could be said.
     Future {
@@ -712,7 +720,7 @@ pub enum Target {
         type_name: Text,
         /// Who could complete it; absent where this was not looked for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        reach: Option<Reach>,
+        reach: Option<Box<Reach>>,
     },
     /// Nothing: it gave way with a bare `yield` (`asyncio.sleep(0)`).
     Turn,
@@ -1061,4 +1069,17 @@ pub enum ProblemCode {
     ProcessUnreadable,
     /// An interpreter or build that is only partly known.
     PartlySupported,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Id;
+
+    #[test]
+    fn an_id_is_written_as_it_is_shown() {
+        for id in [0, 1, 0xf, 0x10, 0x7f3a_90c4, 0x1234_5678_9abc_def0, u64::MAX].map(Id) {
+            assert_eq!(serde_json::to_string(&id).ok(), Some(format!("\"{id}\"")));
+            assert_eq!(serde_json::from_str(&format!("\"{id}\"")).ok(), Some(id));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::asyncio::task;
 use crate::asyncio::users::User;
-use crate::asyncio::walk::{self, On, Session, Wait, Walked};
+use crate::asyncio::walk::{self, On, Rare, Session, Wait, Walked};
 use crate::capture::Pass;
 use crate::cpython::Version;
 use crate::memory::addr::Addr;
@@ -304,7 +304,7 @@ impl<'f> Assembly<'_, '_, 'f> {
                     waits_for.name = None;
                     let type_name = self.type_name(found.waiter);
                     let id = found.waiter.into();
-                    waits_for.target = Target::Future { id, type_name, reach: Some(reach) };
+                    waits_for.target = Target::Future { id, type_name, reach: Some(Box::new(reach)) };
                 }
             }
             match &found.wait {
@@ -340,6 +340,8 @@ impl<'f> Assembly<'_, '_, 'f> {
                 });
             }
             let handling = self.handling(found, waits_for.as_ref(), walked);
+            let Rare { connection, created, operations, .. } =
+                found.rare.as_deref().cloned().unwrap_or_default();
             out.push(Task {
                 id: found.addr.into(),
                 name: found.name.clone(),
@@ -354,10 +356,10 @@ impl<'f> Assembly<'_, '_, 'f> {
                 holds: found.holds.iter().map(hold).collect(),
                 contexts: found.contexts.clone(),
                 handling,
-                connection: found.connection.clone(),
-                created: found.created.clone(),
-                operations: found.operations.clone(),
-                outcome: found.outcome.clone(),
+                connection: connection.map(Box::new),
+                created,
+                operations,
+                outcome: None,
             });
         }
         for task in &mut out {
@@ -395,7 +397,7 @@ impl<'f> Assembly<'_, '_, 'f> {
             On::Future(future) => Target::Future {
                 id: (*future).into(),
                 type_name: self.type_name(*future),
-                reach: reach(*future, walked).or_else(|| users(*future, walked)),
+                reach: reach(*future, walked).or_else(|| users(*future, walked)).map(Box::new),
             },
             On::AsCompleted(_) => Target::Tasks { pending: Vec::new(), done: 0, any: Some(true) },
             On::Turn => Target::Turn,

@@ -109,6 +109,9 @@ impl Kept {
 pub(crate) fn process(pid: u32, options: &Options) -> Result<Snapshot> {
     let started = Instant::now();
     let mut target = live::prepare(pid, options, |memory| Box::new(memory))?;
+    if options.pause {
+        target.pages.be_thrifty();
+    }
     running(&mut target, &mut Kept::default(), options, started)
 }
 
@@ -329,7 +332,11 @@ fn read(pid: u32, session: &Session<'_>, options: &Options, moved: Option<usize>
             std::thread::sleep(BREATH);
             continue;
         }
-        let consistency = if late == 0 { Consistency::Paused } else { Consistency::PartlyPaused };
+        let whole = late == 0 && unstopped == 0;
+        let consistency = if whole { Consistency::Paused } else { Consistency::PartlyPaused };
+        if check == Check::Late {
+            pages.settle();
+        }
         return Ok(Pass { walked, consistency, pause: Some(pause), retries, refused: None, late, unstopped });
     }
 }

@@ -255,7 +255,7 @@ fn searched(snapshot: &Snapshot, defined: Vec<Text>) -> Vec<Text> {
 /// Those who have failed and had what is awaited.
 fn failures(snapshot: &mut Snapshot) -> impl Iterator<Item = &mut Failure> {
     let of_tasks = snapshot.tasks.iter_mut().filter_map(|task| match &mut task.waits_for.as_mut()?.target {
-        Target::Future { reach, .. } => reach.as_mut(),
+        Target::Future { reach, .. } => reach.as_deref_mut(),
         _ => None,
     });
     let of_resources = snapshot.resources.iter_mut().filter_map(|resource| resource.reach.as_mut());

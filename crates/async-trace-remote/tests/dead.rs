@@ -114,12 +114,15 @@ fn a_core_file_says_what_its_process_said() {
     for python in readable() {
         let target = example(&python, "executor_full.py");
         let pid = target.pid();
-        // READY is said from inside of the loop: where the machine is busy, it may still be at that.
-        let idle = || {
+        // READY is said from inside of the loop: where the machine is busy, it may still be at that, and its
+        // threads on their way to where they wait.
+        let at_rest = || {
             let live = capture(pid, &patient()).unwrap();
-            live.loops.iter().all(|event_loop| event_loop.state == LoopState::Idle).then_some(live)
+            let idle = live.loops.iter().all(|event_loop| event_loop.state == LoopState::Idle);
+            let asleep = live.threads.iter().all(|t| t.state == ThreadState::Sleeping && !t.waits_for_gil);
+            (idle && asleep).then_some(live)
         };
-        let mut live = (0..1000).find_map(|_| idle()).expect("the example comes to rest");
+        let mut live = (0..1000).find_map(|_| at_rest()).expect("the example comes to rest");
         // gdb gives a thread's stack up at the guard pages that glibc makes since 2.42 (MADV_GUARD_INSTALL).
         let guarded = std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap().contains(" gu ");
         let mut gcore = Command::new("gcore");

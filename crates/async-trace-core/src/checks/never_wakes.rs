@@ -18,7 +18,7 @@ pub(super) const CHECK: Check = Check {
 /// What is known of who can reach what a task awaits.
 fn reach<'a>(scene: &Scene<'a>, task: u32) -> Option<&'a Reach> {
     match &scene.now.tasks[task as usize].waits_for.as_ref()?.target {
-        Target::Future { reach, .. } => reach.as_ref(),
+        Target::Future { reach, .. } => reach.as_deref(),
         Target::Resource { id } => scene.index.get_resource(*id)?.reach.as_ref(),
         _ => None,
     }

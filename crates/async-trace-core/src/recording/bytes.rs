@@ -350,6 +350,21 @@ impl<T: Wire> Wire for Option<T> {
     }
 }
 
+impl<T: Wire> Wire for Box<T> {
+    fn write(&self, out: &mut Writer) {
+        T::write(self, out);
+    }
+
+    fn read(input: &mut Reader<'_>) -> Result<Self, Wrong> {
+        input.take(size_of::<T>())?;
+        Ok(Self::new(T::read(input)?))
+    }
+
+    fn heap(&self) -> usize {
+        size_of::<T>() + T::heap(self)
+    }
+}
+
 impl<T: Wire> Wire for Vec<T> {
     fn write(&self, out: &mut Writer) {
         out.number(self.len() as u64);

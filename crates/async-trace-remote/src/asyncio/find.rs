@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 const MAX_TASKS: usize = 1 << 22;
 
 /// Tasks in the order in which they were found, and what went wrong.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Found {
     pub tasks: Vec<Addr>,
     seen: FxHashSet<Addr>,

@@ -4,7 +4,7 @@
 //! The format is described where it is written, in `async-trace-py/src/hook/block.rs`. As long as the
 //! package is loaded, its native module names the address of the block in `_block`.
 
-use super::walk::{Session, Walked};
+use super::walk::{Session, Task, Walked};
 use crate::cpython::object::{Read, Reader, Torn, half, word};
 use crate::cpython::runtime::{self, Interpreter};
 use crate::memory::addr::Addr;
@@ -160,12 +160,18 @@ pub(crate) fn link(session: &Session<'_>, walked: &mut Walked) {
     if walked.scouting {
         return;
     }
-    let owners: FxHashMap<Addr, Addr> =
-        walked.tasks.iter().filter_map(|task| Some((task.records?.own, task.addr))).collect();
+    let owner = |task: &Task| Some((task.rare.as_ref()?.records?.own, task.addr));
+    let owners: FxHashMap<Addr, Addr> = walked.tasks.iter().filter_map(owner).collect();
     for task in &mut walked.tasks {
-        if let (Some(created), Some(records)) = (&mut task.created, task.records) {
+        let operations = operations.remove(&task.addr);
+        let rare = match operations {
+            Some(_) => Some(task.rare.get_or_insert_default()),
+            None => task.rare.as_mut(),
+        };
+        let Some(rare) = rare else { continue };
+        rare.operations = operations.unwrap_or_default();
+        if let (Some(created), Some(records)) = (&mut rare.created, rare.records) {
             created.task = owners.get(&records.parent).map(|creator| (*creator).into());
         }
-        task.operations = operations.remove(&task.addr).unwrap_or_default();
     }
 }

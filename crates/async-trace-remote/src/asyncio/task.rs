@@ -1,7 +1,7 @@
 //! One task: its name, state and chain.
 
 use super::chain::{Chain, End, Node};
-use super::walk::{Session, Task, Thread, Walked};
+use super::walk::{Rare, Session, Task, Thread, Walked};
 use super::{connection, hold, hook, wait};
 use crate::cpython::frame::Frame as PyFrame;
 use crate::cpython::generator;
@@ -81,6 +81,9 @@ pub(crate) fn read(
         Some(stack) => creation(session, stack, walked).unwrap_or_default(),
         None => (None, None),
     };
+    let connection = connection::read(session, &chain.nodes);
+    let has_any = connection.is_some() || created.is_some() || records.is_some();
+    let rare = has_any.then(|| Box::new(Rare { connection, created, records, operations: Vec::new() }));
     let plain = matches!(&*of.name, "_asyncio.Task");
     Ok(Some(Task {
         addr,
@@ -94,11 +97,7 @@ pub(crate) fn read(
         wait,
         holds,
         contexts,
-        connection: connection::read(session, &chain.nodes),
-        created,
-        records,
-        operations: Vec::new(),
-        outcome: None,
+        rare,
         ground: None,
     }))
 }

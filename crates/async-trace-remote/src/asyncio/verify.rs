@@ -73,6 +73,14 @@ fn steadily<T>(
     read: impl Fn() -> T,
 ) -> (T, bool) {
     let mem = session.reader.mem;
+    if check != Check::All {
+        // Mostly nothing of it is late, and it need not be known what was read.
+        let late = mem.late_reads();
+        let value = read();
+        if check == Check::Nothing || mem.late_reads() == late {
+            return (value, true);
+        }
+    }
     let mut left = tries;
     loop {
         let late = mem.late_reads();
@@ -101,13 +109,13 @@ pub(crate) fn read_tasks(
     check: Check,
     walked: &mut Walked,
 ) {
-    let mut found = find_tasks(session, interpreter, threads, asyncio, check, MAX_LISTS);
-    for torn in &found.torn {
-        walked.problems.note(ProblemCode::TaskListTorn, *torn, None);
-    }
     let mut chain = Chain::default();
     let mem = session.reader.mem;
     mem.note_footprints(check == Check::Nothing || session.keeps);
+    let mut found = find_or_reuse(session, interpreter, threads, asyncio, check);
+    for torn in &found.torn {
+        walked.problems.note(ProblemCode::TaskListTorn, *torn, None);
+    }
     if walked.tasks.is_empty() {
         session.scouted.borrow_mut().reuse(session, &mut found, walked);
     }
@@ -168,11 +176,22 @@ pub(crate) fn read_tasks(
 /// next pass too, if it finds their pages unchanged.
 #[derive(Default)]
 pub(crate) struct Scouted {
+    /// The lists of tasks that the first pass has walked.
+    lists: Vec<List>,
     /// Those that stood still, with their grounds.
     tasks: Vec<Task>,
     asked: Vec<Addr>,
     resources: Resources,
     carriers: FxHashMap<Addr, Vec<Addr>>,
+}
+
+/// The tasks of an interpreter, and what their list was read from.
+struct List {
+    interpreter: Addr,
+    /// Those whose lists it was read from.
+    threads: Box<[Addr]>,
+    found: Found,
+    footprint: Footprint,
 }
 
 impl Scouted {
@@ -189,6 +208,8 @@ impl Scouted {
     pub(crate) fn copy(&mut self, walked: &Walked) {
         self.tasks = walked.tasks.iter().filter(|task| task.ground.is_some()).cloned().collect();
         self.asked.clone_from(&walked.resources.asked);
+        // Only the pass after the first can use them.
+        self.lists.clear();
         self.resources = walked.resources.clone();
         self.carriers.clone_from(&walked.files.carriers);
     }
@@ -216,7 +237,7 @@ impl Scouted {
         walked.index = tasks.iter().enumerate().map(|(index, task)| (task.addr, index)).collect();
         walked.tasks = tasks;
         found.tasks.retain(|addr| !walked.index.contains_key(addr));
-        *self = Self::default();
+        *self = Self { lists: take(&mut self.lists), ..Self::default() };
         if session.keeps {
             session.reader.mem.forget_changes();
         }
@@ -296,6 +317,38 @@ fn read_running(
     attempts
 }
 
+/// The addresses of all tasks; as the first pass found them, where its list is what it was.
+fn find_or_reuse(
+    session: &Session<'_>,
+    interpreter: Interpreter,
+    threads: &[ThreadState],
+    asyncio: Addr,
+    check: Check,
+) -> Found {
+    let mem = session.reader.mem;
+    let places = || threads.iter().map(|thread| thread.addr);
+    let lists = &mut session.scouted.borrow_mut().lists;
+    if check != Check::Nothing
+        && let Some(at) = lists.iter().position(|list| list.interpreter == interpreter.addr)
+        && let list = lists.swap_remove(at)
+        && list.threads.iter().copied().eq(places())
+        && mem.is_unchanged(&list.footprint)
+    {
+        return list.found;
+    }
+    let begin = mem.begin_footprint();
+    let found = find_tasks(session, interpreter, threads, asyncio, check, MAX_LISTS);
+    if check == Check::Nothing && found.torn.is_empty() {
+        lists.push(List {
+            interpreter: interpreter.addr,
+            threads: places().collect(),
+            found: found.clone(),
+            footprint: mem.end_footprint(begin),
+        });
+    }
+    found
+}
+
 /// The addresses of all tasks. A list that is being changed is read again.
 fn find_tasks(
     session: &Session<'_>,
@@ -310,8 +363,12 @@ fn find_tasks(
         find::tasks(session.reader, interpreter, threads, asyncio, &mut found);
         found
     };
+    // All tasks will be read after it, and the list once more when it stands still.
+    session.reader.mem.keep(true);
     // One that never stood still is most of it all the same, and each task is checked by itself.
-    steadily(session, check, tries, 1, |found| found.torn.is_empty(), read).0
+    let (found, _) = steadily(session, check, tries, 1, |found| found.torn.is_empty(), read);
+    session.reader.mem.keep(false);
+    found
 }
 
 /// Reads one task.

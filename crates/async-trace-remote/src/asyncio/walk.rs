@@ -14,8 +14,7 @@ use crate::memory::addr::Addr;
 use crate::memory::pages::Footprint;
 use async_trace_core::frame::{Frame, Local};
 use async_trace_core::snapshot::{
-    Callback, Connection, Context, Creation, LoopState, Operation, Outcome, ProblemCode, TaskState, Trust,
-    Verb,
+    Callback, Connection, Context, Creation, LoopState, Operation, ProblemCode, TaskState, Trust, Verb,
 };
 use async_trace_core::text::Text;
 use rustc_hash::FxHashMap;
@@ -80,15 +79,21 @@ pub(crate) struct Task {
     pub wait: Option<Wait>,
     pub holds: Vec<Hold>,
     pub contexts: Vec<Context>,
+    /// What most tasks have nothing of: there may be 100,000 of them.
+    pub rare: Option<Box<Rare>>,
+    /// What it was read from, where that is to be compared with what will be there later.
+    pub ground: Option<Ground>,
+}
+
+/// What few tasks have.
+#[derive(Clone, Default)]
+pub(crate) struct Rare {
     /// The client connection that it serves.
     pub connection: Option<Connection>,
     pub created: Option<Creation>,
     /// What async-trace's own hook has for it.
     pub records: Option<super::hook::Records>,
     pub operations: Vec<Operation>,
-    pub outcome: Option<Outcome>,
-    /// What it was read from, where that is to be compared with what will be there later.
-    pub ground: Option<Ground>,
 }
 
 impl Task {

@@ -5,6 +5,7 @@ pub(crate) mod core_file;
 pub(crate) mod image;
 pub(crate) mod live;
 pub(crate) mod pages;
+mod store;
 
 /// The memory of a target: read-only, by address.
 pub(crate) trait Memory {

@@ -6,26 +6,22 @@
 //! read between [`Pages::constant`] guards, and its pages are not copied again for it.
 
 use super::addr::Addr;
+use super::store::{GONE, Store};
 use super::{Memory, Piece};
 use crate::process::pause::Over;
-use memmap2::{Advice, MmapMut};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use std::array;
 use std::cell::{Cell, RefCell};
 use std::mem::take;
 use std::ops::Range;
 
-const PAGE: u64 = 4096;
-const PAGE_LEN: usize = 4096;
-/// Pages are kept in slabs, so that the copy grows without moving. They are large, and asked for as huge
-/// pages: touching new memory costs more than copying into it does.
-const SLAB_PAGES: usize = 8192;
+pub(super) const PAGE: u64 = 4096;
+pub(super) const PAGE_LEN: usize = 4096;
 /// How many pages a miss copies: neighbours tend to be needed too.
 const RUN: usize = 2;
-/// The pages of a region are neighbours of a kind: after so many misses in one, all of it is copied, in
+/// The pages of a region are neighbours of a kind: after some misses in one, all of it is copied, in
 /// strips (part of it may not be mapped).
-const REGION_PAGES: u64 = 256;
-const MISSES: u8 = 40;
+pub(super) const REGION_PAGES: u64 = 256;
 const STRIP: usize = 16;
 /// So many pages that need not be copied anew are copied with their neighbours: a piece more costs as much.
 const GAP: usize = 4;
@@ -38,7 +34,7 @@ const BATCH: usize = 64;
 /// How many pages are known without looking them up.
 const NEAR: usize = 32;
 /// What was read and what has changed is told apart in so many bytes of a page: a mask has a bit for each.
-const LINE: usize = PAGE_LEN / u32::BITS as usize;
+pub(super) const LINE: usize = PAGE_LEN / u32::BITS as usize;
 
 /// An address that could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,15 +67,19 @@ pub(crate) struct Pages {
     pause: RefCell<Option<Over>>,
     late_pages: Cell<u64>,
     late_reads: Cell<u64>,
+    /// What is read will be read again soon.
+    for_good: Cell<bool>,
+    /// The pause is over, and it was long enough: nothing of a later moment is wanted.
+    settled: Cell<bool>,
     bytes_read: Cell<u64>,
     max_pages: usize,
 }
 
-/// A page, where it is kept, whether it is current, whether it is marked as used too, and its place in the footprint.
+/// A page, where its bytes are, whether it is current, whether it is marked as used too, and its place in the footprint.
 #[derive(Clone, Copy)]
 struct Near {
     page: u64,
-    slot: u32,
+    place: u32,
     step: u32,
     passed: bool,
     marked: bool,
@@ -98,19 +98,6 @@ fn lines(offset: usize, len: usize) -> u32 {
     (u32::MAX >> (31 - last.min(31))) & (u32::MAX << first.min(31))
 }
 
-#[derive(Default)]
-struct Store {
-    slots: FxHashMap<u64, u32>,
-    /// The page in each slot; `GONE` for a slot without one, or whose page could not be copied again.
-    pages: Vec<u64>,
-    flags: Vec<u8>,
-    /// Which lines were found to hold something else when the page was copied again.
-    changed: Vec<u32>,
-    slabs: Vec<MmapMut>,
-    /// How often a page was missing, by region.
-    misses: FxHashMap<u64, u8>,
-}
-
 /// What was taken for something that never changes: what is new, and what is known with what it was.
 #[derive(Default)]
 struct Constants {
@@ -120,75 +107,7 @@ struct Constants {
     bytes: Vec<u8>,
 }
 
-const GONE: u64 = u64::MAX;
-const NOWHERE: Near = Near { page: GONE, slot: 0, step: 0, passed: false, marked: false };
-
-impl Store {
-    /// Room for `count` pages that lie one after the other.
-    fn room(&mut self, count: usize) -> Option<usize> {
-        let left = self.slabs.len() * SLAB_PAGES - self.pages.len();
-        if left < count {
-            // What is left of the last slab stays empty.
-            let slab = MmapMut::map_anon(SLAB_PAGES * PAGE_LEN).ok()?;
-            // Kernels without huge pages refuse; then they are small.
-            let _ = slab.advise(Advice::HugePage);
-            self.pages.resize(self.slabs.len() * SLAB_PAGES, GONE);
-            self.flags.resize(self.slabs.len() * SLAB_PAGES, 0);
-            self.changed.resize(self.slabs.len() * SLAB_PAGES, 0);
-            self.slabs.push(slab);
-        }
-        Some(self.pages.len())
-    }
-
-    /// Notes what the next slot holds.
-    fn push(&mut self, page: u64, flags: u8) {
-        self.pages.push(page);
-        self.flags.push(flags);
-        self.changed.push(0);
-    }
-
-    /// Notes that a page of a region was missing. Whether the rest of it is worth copying now, which it is
-    /// once.
-    fn is_dense(&mut self, region: u64, max_pages: usize) -> bool {
-        let misses = self.misses.entry(region).or_default();
-        *misses = misses.saturating_add(1);
-        *misses == MISSES && self.pages.len() + 2 * REGION_PAGES as usize <= max_pages
-    }
-
-    /// The copies in some slots of one slab.
-    fn bytes_mut(&mut self, slots: Range<usize>) -> Option<&mut [u8]> {
-        let start = slots.start % SLAB_PAGES * PAGE_LEN;
-        self.slabs.get_mut(slots.start / SLAB_PAGES)?.get_mut(start..start + slots.len() * PAGE_LEN)
-    }
-
-    /// Puts another copy in the place of one, and notes what has changed.
-    fn replace(&mut self, slot: usize, fresh: &[u8], whole: bool) {
-        let changed = match self.bytes_mut(slot..slot + 1) {
-            Some(known) if whole && known == fresh => return,
-            Some(known) if whole => {
-                let changed = differences(known, fresh);
-                known.copy_from_slice(fresh);
-                changed
-            }
-            _ => u32::MAX,
-        };
-        self.changed[slot] |= changed;
-    }
-
-    /// Shows `len` bytes from `addr` on, in pieces, as long as that is wanted. Whether all of them were.
-    fn peek(&self, addr: Addr, len: u32, mut show: impl FnMut(&[u8]) -> bool) -> bool {
-        parts(addr, len).all(|(addr, len)| {
-            let offset = usize::try_from(addr.0 % PAGE).unwrap_or(0);
-            let page = self.slots.get(&(addr.0 / PAGE)).and_then(|slot| self.bytes(*slot as usize));
-            page.and_then(|page| page.get(offset..offset + len)).is_some_and(&mut show)
-        })
-    }
-
-    fn bytes(&self, slot: usize) -> Option<&[u8]> {
-        let start = slot % SLAB_PAGES * PAGE_LEN;
-        self.slabs.get(slot / SLAB_PAGES)?.get(start..start + PAGE_LEN)
-    }
-}
+const NOWHERE: Near = Near { page: GONE, place: 0, step: 0, passed: false, marked: false };
 
 /// Something that can change was read from the page.
 const USED: u8 = 1;
@@ -229,6 +148,8 @@ impl Pages {
             pause: RefCell::default(),
             late_pages: Cell::new(0),
             late_reads: Cell::new(0),
+            for_good: Cell::new(false),
+            settled: Cell::new(false),
             bytes_read: Cell::new(0),
             max_pages: usize::try_from(max_bytes / PAGE).unwrap_or(usize::MAX).max(64),
         }
@@ -275,12 +196,11 @@ impl Pages {
     pub(crate) fn array<const N: usize>(&self, addr: Addr) -> Result<[u8; N], Unreadable> {
         let (page, offset) = (addr.0 / PAGE, usize::try_from(addr.0 % PAGE).unwrap_or(0));
         if offset + N <= PAGE_LEN {
-            let slot = self.slot(page, offset, N)? as usize;
+            let place = self.place(page, offset, N)?;
             self.note(addr, N);
             let store = self.store.borrow();
-            let start = slot % SLAB_PAGES * PAGE_LEN + offset;
-            let bytes = store.slabs.get(slot / SLAB_PAGES).and_then(|slab| slab.get(start..));
-            return bytes.and_then(|bytes| bytes.first_chunk()).copied().ok_or(Unreadable);
+            let bytes = store.at(place, offset).and_then(|bytes| bytes.first_chunk());
+            return bytes.copied().ok_or(Unreadable);
         }
         let mut bytes = [0; N];
         self.read(addr, &mut bytes)?;
@@ -289,9 +209,9 @@ impl Pages {
 
     #[inline]
     fn copy(&self, page: u64, offset: usize, buf: &mut [u8]) -> Result<(), Unreadable> {
-        let slot = self.slot(page, offset, buf.len())? as usize;
+        let place = self.place(page, offset, buf.len())?;
         let store = self.store.borrow();
-        let bytes = store.bytes(slot).and_then(|bytes| bytes.get(offset..offset + buf.len()));
+        let bytes = store.at(place, offset).and_then(|bytes| bytes.get(..buf.len()));
         buf.copy_from_slice(bytes.ok_or(Unreadable)?);
         Ok(())
     }
@@ -307,16 +227,16 @@ impl Pages {
         }
     }
 
-    /// Where a page is kept, now that it is read from.
+    /// Where the bytes of a page are, now that it is read from.
     #[inline]
-    fn slot(&self, page: u64, offset: usize, len: usize) -> Result<u32, Unreadable> {
+    fn place(&self, page: u64, offset: usize, len: usize) -> Result<u32, Unreadable> {
         let near = self.near[page as usize % NEAR].get();
         if page == near.page {
             if self.constant.get() > 0 {
-                return Ok(near.slot);
+                return Ok(near.place);
             }
             if near.passed && self.passing.get() {
-                return Ok(near.slot);
+                return Ok(near.place);
             }
             if near.marked {
                 if self.walking.get()
@@ -324,7 +244,7 @@ impl Pages {
                 {
                     step.lines |= lines(offset, len);
                 }
-                return Ok(near.slot);
+                return Ok(near.place);
             }
         }
         self.turn_to(page, lines(offset, len))
@@ -343,6 +263,9 @@ impl Pages {
             Some(slot) => slot,
             None => self.fetch(page)?,
         };
+        if self.store.borrow().place(slot as usize).is_none() {
+            self.bring_back(slot)?;
+        }
         let mut passes = self.constant.get() == 0;
         let mut marks = passes && !self.passing.get();
         let mut step = 0;
@@ -372,8 +295,9 @@ impl Pages {
                 footprint.push(Step { slot, lines });
             }
         }
-        self.near[page as usize % NEAR].set(Near { page, slot, step, passed: passes, marked: marks });
-        Ok(slot)
+        let place = self.store.borrow().place(slot as usize).ok_or(Unreadable)?;
+        self.near[page as usize % NEAR].set(Near { page, place, step, passed: passes, marked: marks });
+        Ok(place)
     }
 
     /// The flags of a page that was just copied for the first time. When the pause is over, it is good for
@@ -382,24 +306,43 @@ impl Pages {
         if self.is_late() { STALE } else { 0 }
     }
 
+    /// Copies a page that was forgotten, to be kept for good.
+    #[cold]
+    fn bring_back(&self, slot: u32) -> Result<(), Unreadable> {
+        let store = &mut *self.store.borrow_mut();
+        let fresh = self.copy_of(store, slot as usize)?;
+        // The rest is as it was.
+        if self.settled.get() && store.is_other(slot as usize, &fresh) {
+            return Err(Unreadable);
+        }
+        if self.put(store, slot as usize, &fresh, true) { Ok(()) } else { Err(Unreadable) }
+    }
+
     /// Copies one page anew.
     fn copy_again(&self, store: &mut Store, slot: u32) -> Result<(), Unreadable> {
         let slot = slot as usize;
+        let fresh = self.copy_of(store, slot);
+        let done = self.put(store, slot, fresh.as_ref().unwrap_or(&[0; PAGE_LEN]), fresh.is_ok());
+        fresh.and(if done { Ok(()) } else { Err(Unreadable) })
+    }
+
+    /// What the page of a slot holds now.
+    fn copy_of(&self, store: &Store, slot: usize) -> Result<[u8; PAGE_LEN], Unreadable> {
         let page = store.pages.get(slot).copied().ok_or(Unreadable)?;
         let mut fresh = [0; PAGE_LEN];
         self.bytes_read.set(self.bytes_read.get() + PAGE);
-        let whole = self.memory.read(page.wrapping_mul(PAGE), &mut fresh) == PAGE_LEN;
-        self.put(store, slot, &fresh, whole);
-        if whole { Ok(()) } else { Err(Unreadable) }
+        let got = self.memory.read(page.wrapping_mul(PAGE), &mut fresh);
+        if got == PAGE_LEN { Ok(fresh) } else { Err(Unreadable) }
     }
 
-    /// Puts a copy in the place of an earlier one.
-    fn put(&self, store: &mut Store, slot: usize, fresh: &[u8], whole: bool) {
-        store.replace(slot, fresh, whole);
+    /// Puts a copy in the place of an earlier one. Whether there was room.
+    fn put(&self, store: &mut Store, slot: usize, fresh: &[u8], whole: bool) -> bool {
+        let done = store.replace(slot, fresh, whole, true);
         if self.is_late() {
             self.late_pages.set(self.late_pages.get() + u64::from(store.flags[slot] & LATE == 0));
             store.flags[slot] |= LATE;
         }
+        done
     }
 
     /// Copies a page that is not there yet, with some of its neighbours, and returns its slot.
@@ -421,20 +364,19 @@ impl Pages {
             }
         }
         let run = (1..RUN).find(|n| store.slots.contains_key(&(page + *n as u64))).unwrap_or(RUN);
-        let slot = store.room(run).ok_or(Unreadable)?;
-        let buf = store.bytes_mut(slot..slot + run).ok_or(Unreadable)?;
+        let place =
+            store.room(run, self.for_good.get(), NEEDED, |page| self.leave_page(page)).ok_or(Unreadable)?;
+        let buf = store.at_mut(place..place + run).ok_or(Unreadable)?;
         let got = self.memory.read(page * PAGE, buf);
         let whole = got / PAGE_LEN;
         if whole == 0 {
             return Err(Unreadable);
         }
         self.bytes_read.set(self.bytes_read.get() + got as u64);
-        let first = u32::try_from(slot).map_err(|_| Unreadable)?;
-        for (page, slot) in (page..).zip(first..).take(whole) {
-            store.push(page, self.new_flags());
-            store.slots.insert(page, slot);
+        for (page, place) in (page..).zip(place..).take(whole) {
+            store.push(page, self.new_flags(), place).ok_or(Unreadable)?;
         }
-        Ok(first)
+        store.slots.get(&page).copied().ok_or(Unreadable)
     }
 
     /// Copies all of a region that is not there yet. What is there already keeps its place: the room for
@@ -442,19 +384,39 @@ impl Pages {
     fn fetch_region(&self, store: &mut Store, region: u64) {
         let count = REGION_PAGES as usize;
         let first = region * REGION_PAGES;
-        let Some(slot) = store.room(count) else { return };
-        let Some(buf) = store.bytes_mut(slot..slot + count) else { return };
+        let Some(place) = store.room(count, self.for_good.get(), NEEDED, |page| self.leave_page(page)) else {
+            return;
+        };
+        let Some(buf) = store.at_mut(place..place + count) else { return };
         let strips = (first..first + REGION_PAGES).step_by(STRIP);
         let pieces = self.copy_out(strips.map(|page| (page * PAGE, STRIP * PAGE_LEN)), buf);
         let whole: Vec<bool> = pieces.iter().map(|piece| piece.whole).collect();
         for n in 0..count {
             let page = first + n as u64;
-            let taken = whole.get(n / STRIP) == Some(&true) && !store.slots.contains_key(&page);
-            if taken {
-                store.slots.insert(page, u32::try_from(slot + n).unwrap_or(u32::MAX));
+            if whole.get(n / STRIP) == Some(&true) && !store.slots.contains_key(&page) {
+                store.push(page, self.new_flags(), place + n);
                 self.bytes_read.set(self.bytes_read.get() + PAGE);
             }
-            store.push(if taken { page } else { GONE }, self.new_flags());
+        }
+    }
+
+    /// From here on until the next refresh, pages that were read are forgotten when others need their room, and
+    /// copied once more where they are read again: for a target that is read once, after which it is compared with
+    /// what it was.
+    pub(crate) fn be_thrifty(&self) {
+        self.store.borrow_mut().be_thrifty();
+    }
+
+    /// Begins or ends to read what will be read again soon: a thrifty copy keeps it, too.
+    pub(crate) fn keep(&self, for_good: bool) {
+        self.for_good.set(for_good);
+    }
+
+    /// A page has lost its place.
+    fn leave_page(&self, page: u64) {
+        let near = &self.near[page as usize % NEAR];
+        if near.get().page == page {
+            near.set(NOWHERE);
         }
     }
 
@@ -478,6 +440,7 @@ impl Pages {
     fn refresh_those(&self, chosen: impl Fn(u8) -> bool) -> usize {
         let store = &mut *self.store.borrow_mut();
         self.leave();
+        store.keep_all();
         let mut left = 0;
         for (page, flags) in store.pages.iter().zip(&mut store.flags) {
             // What is left out, or not reached in time, holds what it held before.
@@ -529,10 +492,8 @@ impl Pages {
             self.bytes_read.set(self.bytes_read.get() + piece.buf.len() as u64);
             for (slot, fresh) in run.zip(piece.buf.chunks_exact(PAGE_LEN)) {
                 store.flags[slot] &= !(STALE | LATE);
-                store.replace(slot, fresh, piece.whole);
-                if !piece.whole {
-                    store.slots.remove(&store.pages[slot]);
-                    store.pages[slot] = GONE;
+                if !store.replace(slot, fresh, piece.whole, false) || !piece.whole {
+                    store.remove(slot);
                 }
             }
         }
@@ -745,6 +706,12 @@ impl Pages {
         self.late_pages.set(0);
     }
 
+    /// All of the copy is of one moment, and is to stay so: a page that was forgotten and has changed since then
+    /// cannot be read any more.
+    pub(crate) fn settle(&self) {
+        self.settled.set(true);
+    }
+
     /// What is copied from now on belongs to no pause.
     pub(crate) fn end_pause(&self) {
         self.pause.replace(None);
@@ -777,7 +744,7 @@ impl Pages {
 }
 
 /// The lines in which two copies of a page are not the same.
-fn differences(a: &[u8], b: &[u8]) -> u32 {
+pub(super) fn differences(a: &[u8], b: &[u8]) -> u32 {
     let pairs = a.chunks_exact(LINE).zip(b.chunks_exact(LINE));
     pairs.enumerate().fold(0, |mask, (line, (a, b))| mask | u32::from(a != b) << line)
 }
@@ -827,7 +794,7 @@ impl Trace {
 }
 
 /// Some bytes, cut where pages end.
-fn parts(addr: Addr, len: u32) -> impl Iterator<Item = (Addr, usize)> {
+pub(super) fn parts(addr: Addr, len: u32) -> impl Iterator<Item = (Addr, usize)> {
     let end = addr.0.saturating_add(u64::from(len));
     let mut at = addr.0;
     std::iter::from_fn(move || {

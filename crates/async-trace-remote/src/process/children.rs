@@ -25,14 +25,12 @@ pub(crate) fn describe(parent: u32, pid: Option<u32>, _files: &mut Files) -> Tar
         let text = String::from_utf8_lossy(&bytes).trim_end_matches('\0').replace('\0', " ");
         Text::from(text.chars().take(MAX_COMMAND).collect::<String>())
     });
-    let child = threads::thread(pid, pid).map(|thread| Child {
-        state: thread.state,
-        syscall: thread.syscall.as_ref().map(|call| Syscall {
+    let child = threads::thread(pid, pid).map(|thread| {
+        let syscall = thread.syscall.as_ref().map(|call| Syscall {
             name: call.name().map_or_else(|| format!("syscall {}", call.number).into(), Text::from),
             file: call.file(&|_, _| false).map(|fd| Files::new(pid).describe(fd)),
-        }),
-        our_end: None,
-        served: None,
+        });
+        Box::new(Child { state: thread.state, syscall, our_end: None, served: None })
     });
     Target::Process { pid: Some(pid), command: command.filter(|c| !c.is_empty()), child }
 }

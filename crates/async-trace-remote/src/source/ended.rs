@@ -42,16 +42,16 @@ impl Sources<'_> {
             }
             let Some(wait) = &mut task.waits_for else { continue };
             match &mut wait.target {
-                Target::Future { reach, .. } => note(reach, ended),
+                Target::Future { reach, .. } => note(reach.get_or_insert_with(|| Box::new(nobody())), ended),
                 Target::Resource { id } if kind == Some(ResourceKind::Manager) => {
                     // An object of the program: what it has to bring is this future.
                     let Some(future) = wait.future else { continue };
-                    let mut reach = None;
+                    let mut reach = Box::new(nobody());
                     note(&mut reach, ended);
                     let type_name =
                         unhelped.type_names.get(&task.id).cloned().unwrap_or_else(|| "Future".into());
                     wait.within = Some(*id);
-                    wait.target = Target::Future { id: future, type_name, reach };
+                    wait.target = Target::Future { id: future, type_name, reach: Some(reach) };
                 }
                 Target::Resource { id } => _ = of_resources.insert(*id, ended.clone()),
                 _ => {}
@@ -59,7 +59,7 @@ impl Sources<'_> {
         }
         for resource in &mut snapshot.resources {
             if let Some(ended) = of_resources.get(&resource.id) {
-                note(&mut resource.reach, ended);
+                note(resource.reach.get_or_insert_with(nobody), ended);
             }
         }
     }
@@ -92,8 +92,12 @@ impl Sources<'_> {
     }
 }
 
-fn note(reach: &mut Option<Reach>, ended: &[Ended]) {
-    let reach = reach.get_or_insert_with(|| Reach::nobody(Extent::Frames));
+/// As far as variables tell.
+fn nobody() -> Reach {
+    Reach::nobody(Extent::Frames)
+}
+
+fn note(reach: &mut Reach, ended: &[Ended]) {
     // Whoever has failed is a better reason.
     if reach.failed.is_empty() {
         reach.ended = ended.to_vec();
