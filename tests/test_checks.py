@@ -155,6 +155,11 @@ left, right = socket.socketpair()
 async def price():
     return 1
 
+def keep(lock, has_it):
+    lock.acquire()
+    has_it.set()
+    left.recv(1)
+
 def block(how):
     if how == "poll":
         left.settimeout(100)
@@ -167,6 +172,11 @@ def block(how):
         return concurrent.futures.wait([jobs.submit(left.recv, 1)])
     if how == "coroutine":
         return asyncio.run_coroutine_threadsafe(price(), asyncio.get_running_loop()).result()
+    if how == "rlock":
+        lock, has_it = threading.RLock(), threading.Event()
+        threading.Thread(target=keep, args=(lock, has_it), name="keeper", daemon=True).start()
+        has_it.wait()
+        lock.acquire()
 
 async def main():
     _stage.ready()
@@ -181,6 +191,7 @@ BLOCKED_BY = {
     "queue": ("waiting for another thread's queue", "queue.Queue().get("),
     "jobs": ("waiting for jobs of an executor", "concurrent.futures.wait("),
     "coroutine": ("which only this loop could run: deadlock", "run_coroutine_threadsafe("),
+    "rlock": ("held by thread keeper in keep()", "        lock.acquire()"),
 }
 
 
