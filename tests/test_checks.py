@@ -145,6 +145,72 @@ def test_the_end_of_a_loop_that_a_generator_holds_up(interpreter, tmp_path):
     assert "shutdown_asyncgens() in task" in finding["summary"] and "in rows() at export.py:9" in finding["summary"]
 
 
+BLOCKED = """\
+import asyncio, concurrent.futures, os, queue, select, socket, subprocess, sys, threading
+import _stage
+
+jobs = concurrent.futures.ThreadPoolExecutor(1)
+left, right = socket.socketpair()
+
+async def price():
+    return 1
+
+def keep(lock, has_it):
+    lock.acquire()
+    has_it.set()
+    left.recv(1)
+
+def block(how):
+    if how == "poll":
+        left.settimeout(100)
+        return left.recv(1)
+    if how == "child":
+        return subprocess.run(["sleep", "100"], capture_output=True)
+    if how == "queue":
+        return queue.Queue().get(timeout=100)
+    if how == "jobs":
+        return concurrent.futures.wait([jobs.submit(left.recv, 1)])
+    if how == "coroutine":
+        return asyncio.run_coroutine_threadsafe(price(), asyncio.get_running_loop()).result()
+    if how == "rlock":
+        lock, has_it = threading.RLock(), threading.Event()
+        threading.Thread(target=keep, args=(lock, has_it), name="keeper", daemon=True).start()
+        has_it.wait()
+        lock.acquire()
+
+async def main():
+    _stage.ready()
+    block(sys.argv[1])
+
+_stage.run(main)
+"""
+# What is said of each, and the line.
+BLOCKED_BY = {
+    "poll": ("waiting for unix socket", "left.recv(1)"),
+    "child": ("waiting for a child process", "subprocess.run("),
+    "queue": ("waiting for another thread's queue", "queue.Queue().get("),
+    "jobs": ("waiting for jobs of an executor", "concurrent.futures.wait("),
+    "coroutine": ("which only this loop could run: deadlock", "run_coroutine_threadsafe("),
+    "rlock": ("held by thread keeper in keep()", "        lock.acquire()"),
+}
+
+
+@pytest.mark.parametrize("how", BLOCKED_BY)
+def test_what_a_loop_is_blocked_by_is_the_same_in_every_look(interpreter, tmp_path, how):
+    """A system call that was interrupted by a look has another number in the next."""
+    path = tmp_path / "blocks.py"
+    path.write_text(BLOCKED)
+    with target.Target([interpreter.path, path, how], env=STAGED) as program:
+        first, second = check(program), check(program)
+    words, text = BLOCKED_BY[how]
+    line = next(number for number, line in enumerate(BLOCKED.splitlines(), 1) if text in line)
+    for findings in (first, second):
+        *others, blocked = findings
+        assert blocked["check"] == "blocked-loop" and words in blocked["summary"], findings
+        assert blocked["evidence"][0]["line"] == line, blocked
+        assert [finding["check"] for finding in others] == (["deadlock"] if how == "coroutine" else []), findings
+
+
 def test_what_cannot_be_read_is_an_error():
     assert tool.failure("check", 4194999)[0] == "no-such-process"
 

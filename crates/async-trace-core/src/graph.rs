@@ -186,7 +186,11 @@ impl Making<'_> {
                 }
             }
             Target::Job { executor: Some(executor), .. } => {
-                if let Some(place) = self.index.resource(*executor) {
+                if let Some(thread) = self.index.thread_of_loop(*executor) {
+                    // A coroutine that the loop has not begun: it will where its thread comes back to it.
+                    let to = self.thread_node(thread);
+                    self.edges.edge(node, to);
+                } else if let Some(place) = self.index.resource(*executor) {
                     let to = self.resource(place, waits.verb);
                     self.edges.edge(node, to);
                 }

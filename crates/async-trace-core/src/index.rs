@@ -80,6 +80,12 @@ impl<'a> Index<'a> {
         self.snapshot.loops.get(self.event_loop(id)? as usize)
     }
 
+    /// The place of the thread that runs a loop.
+    #[must_use]
+    pub fn thread_of_loop(&self, id: Id) -> Option<u32> {
+        self.thread(self.get_loop(id)?.thread?)
+    }
+
     /// The place of the thread that runs a task's loop.
     #[must_use]
     pub fn thread_of(&self, task: &Task) -> Option<u32> {

@@ -168,7 +168,9 @@ impl<'f> Assembly<'_, '_, 'f> {
 
     fn loops(&self, walked: &Walked) -> Vec<EventLoop> {
         let state = |found: &walk::EventLoop| match (found.state, found.thread) {
-            (LoopState::Unknown, Some(tid)) if self.in_selector(tid) => LoopState::Idle,
+            (LoopState::Unknown, Some(tid)) if found.task.is_none() && self.in_selector(tid) => {
+                LoopState::Idle
+            }
             (LoopState::Unknown, Some(_)) => LoopState::Busy,
             (LoopState::Busy, Some(tid)) if found.task.is_none() && self.in_selector(tid) => LoopState::Idle,
             (state, _) => state,
@@ -463,6 +465,9 @@ impl<'f> Assembly<'_, '_, 'f> {
                 let task = Some(owner.into());
                 holders.push(Holder { task, thread: None, at, trust: Trust::Inferred, taken_line: None });
             }
+            if holders.is_empty() && found.kind == ResourceKind::ThreadRlock {
+                holders.extend(self.owning_thread(found.addr, walked));
+            }
             out.push(Resource {
                 id: found.addr.into(),
                 kind: found.kind,
@@ -483,6 +488,22 @@ impl<'f> Assembly<'_, '_, 'f> {
                 || !resource.holders.is_empty()
         });
         out
+    }
+}
+
+impl Assembly<'_, '_, '_> {
+    /// The thread that a `threading.RLock` names as its owner itself: it may have been taken without `with`.
+    fn owning_thread(&self, lock: Addr, walked: &Walked) -> Option<Holder> {
+        let ident = self.session.reader.rlock_owner(lock).ok()?;
+        let thread = walked.threads.iter().find(|thread| thread.state.ident == ident)?;
+        let own = thread.chain.iter().rfind(|frame| frame.origin == Origin::Own);
+        Some(Holder {
+            task: None,
+            thread: Some(thread.state.tid),
+            at: own.or(thread.chain.last()).cloned(),
+            trust: Trust::Read,
+            taken_line: None,
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use super::words::{self, seconds};
 use super::{Check, Findings, Scene, finding};
 use crate::finding::{Consequence, Evidence, Finding, Role, Severity, TaskRef};
 use crate::frame::{Frame, FrameKind, Origin};
+use crate::render::paths::package;
 use crate::snapshot::{EventLoop, FileKind, LoopState, Syscall, Target, Thread, ThreadState};
 
 pub(super) const CHECK: Check = Check {
@@ -94,6 +95,7 @@ impl<'a, 's> Blocked<'a, 's> {
         let who = task.map_or_else(String::new, |task| format!(" ({})", words::task(task)));
         let since =
             if self.since_s > 0.0 { format!(" for {}", seconds(self.since_s)) } else { String::new() };
+        let inside = called(&thread.stack).map_or_else(String::new, |f| format!(", inside of {}", api(f)));
         let called = match (own, caller) {
             (Some(own), Some(caller)) if own.function != caller.function || own.line != caller.line => {
                 format!(", called by {}", words::place(Some(caller)))
@@ -101,7 +103,7 @@ impl<'a, 's> Blocked<'a, 's> {
             _ => String::new(),
         };
         let mut summary = format!(
-            "the event loop of thread {} has been blocked{since} {} in {}{called}{who}",
+            "the event loop of thread {} has been blocked{since} {} in {}{inside}{called}{who}",
             thread.name,
             kind.doing,
             words::place(own)
@@ -183,6 +185,7 @@ impl<'a, 's> Blocked<'a, 's> {
                     .iter()
                     .filter_map(|id| self.scene.index.get_task(*id))
                     .any(|t| t.event_loop == Some(self.event_loop.id)),
+                Target::Job { executor, .. } => *executor == Some(self.event_loop.id),
                 _ => false,
             };
             let end = if own { ", which only this loop could run: deadlock" } else { "" };
@@ -200,7 +203,13 @@ impl<'a, 's> Blocked<'a, 's> {
             return Some(format!("{what} is held by suspended {} in {place}{end}", words::task(task)));
         }
         let thread = holder.thread.and_then(|tid| self.scene.index.get_thread(tid))?;
-        Some(format!("{what} is held by thread {} in {place}", thread.name))
+        // A lock of a library is held for the program's line that called it.
+        let is_own = |frame: &&Frame| frame.origin == Origin::Own;
+        let own =
+            thread.stack.iter().rfind(is_own).filter(|_| holder.at.as_ref().is_none_or(|at| !is_own(&at)));
+        let place = own.map_or(place, |own| words::place(Some(own)));
+        let doing = self.still_in(thread).map_or_else(String::new, |doing| format!(", {doing}"));
+        Some(format!("{what} is held by thread {} in {place}{doing}", thread.name))
     }
 
     fn holder_lines(&self) -> Vec<Evidence> {
@@ -208,7 +217,36 @@ impl<'a, 's> Blocked<'a, 's> {
         let Target::Resource { id } = waits.target else { return Vec::new() };
         let Some(lock) = self.scene.index.get_resource(id) else { return Vec::new() };
         let name = waits.name.as_deref();
-        lock.holders.iter().take(3).map(|h| self.scene.holds_evidence(lock, h, name)).collect()
+        let mut out: Vec<Evidence> = Vec::new();
+        for holder in lock.holders.iter().take(3) {
+            // A lock that can be taken twice by one thread.
+            let again = |line: &Evidence| {
+                holder.thread.is_some() && line.thread.as_ref().map(|t| t.tid) == holder.thread
+            };
+            if out.iter().any(again) {
+                continue;
+            }
+            out.push(self.scene.holds_evidence(lock, holder, name));
+            let Some(thread) = holder.thread.and_then(|tid| self.scene.index.get_thread(tid)) else {
+                continue;
+            };
+            let own = own_line(&thread.stack).filter(|own| Some(*own) != holder.at.as_ref());
+            if let (Some(own), Some(doing)) = (own, self.still_in(thread)) {
+                let mut line =
+                    Evidence::new(Role::Works, format!("has the lock meanwhile, {doing}")).at(Some(own));
+                line.thread = Some(words::thread_ref(thread));
+                out.push(line);
+            }
+        }
+        out
+    }
+
+    /// What another thread does that does not move.
+    fn still_in(&self, thread: &Thread) -> Option<String> {
+        if !self.scene.history.thread_stands_still(thread) {
+            return None;
+        }
+        Some(kind_of(thread, None).doing)
     }
 
     /// The share of one CPU that the thread used between the first and the last snapshot.
@@ -270,8 +308,14 @@ fn kind_of(thread: &Thread, cpu: Option<f64>) -> Kind {
     if matches!(thread.state, ThreadState::Running) || cpu.is_some_and(|share| share > 0.5) {
         return computing(&is_in, &says);
     }
+    if is_in("/subprocess.py", "") {
+        return kind(
+            "waiting for a child process",
+            "use `await asyncio.create_subprocess_exec(…)` and `await process.communicate()`",
+        );
+    }
     match &thread.syscall {
-        Some(call) => sleeping(call, &says),
+        Some(call) => sleeping(call, &is_in, &says),
         None => kind("in synchronous code", TO_THREAD),
     }
 }
@@ -300,12 +344,16 @@ fn computing(is_in: &impl Fn(&str, &str) -> bool, says: &impl Fn(&[&str]) -> boo
     Kind { doing: what.to_owned(), remedy }
 }
 
-fn sleeping(call: &Syscall, says: &impl Fn(&[&str]) -> bool) -> Kind {
+fn sleeping(call: &Syscall, is_in: &impl Fn(&str, &str) -> bool, says: &impl Fn(&[&str]) -> bool) -> Kind {
     let file = call.file.as_ref();
     let is_socket = file
         .is_some_and(|f| matches!(f.kind, FileKind::Tcp | FileKind::Udp | FileKind::Unix | FileKind::Socket));
     let on = file.map_or_else(String::new, |f| format!(" {}", words::file(f)));
     let (doing, remedy) = match &*call.name {
+        // The busy timeout of a database sleeps, too, for one.
+        "clock_nanosleep" | "nanosleep" if says(&["("]) && !says(&["sleep"]) => {
+            ("sleeping inside of a native function".to_owned(), TO_THREAD)
+        }
         "clock_nanosleep" | "nanosleep" => ("sleeping".to_owned(), "use `await asyncio.sleep(…)`"),
         "select" | "pselect6" if says(&["sleep("]) => ("sleeping".to_owned(), "use `await asyncio.sleep(…)`"),
         "connect" => (format!("connecting{on}"), ASYNC_CLIENT),
@@ -313,6 +361,9 @@ fn sleeping(call: &Syscall, says: &impl Fn(&[&str]) -> bool) -> Kind {
         "sendto" | "sendmsg" | "send" => (format!("writing to{on}"), ASYNC_CLIENT),
         "read" | "readv" if is_socket => (format!("reading from{on}"), ASYNC_CLIENT),
         "write" | "writev" if is_socket => (format!("writing to{on}"), ASYNC_CLIENT),
+        "poll" | "ppoll" | "select" | "pselect6" if file.is_some() => {
+            (format!("waiting for{on}"), ASYNC_CLIENT)
+        }
         "poll" | "ppoll" | "select" | "pselect6" => ("waiting for a socket".to_owned(), ASYNC_CLIENT),
         "accept" | "accept4" => ("accepting connections".to_owned(), "use asyncio.start_server"),
         "wait4" | "waitid" | "waitpid" => (
@@ -320,6 +371,22 @@ fn sleeping(call: &Syscall, says: &impl Fn(&[&str]) -> bool) -> Kind {
             "use `await asyncio.create_subprocess_exec(…)` and `await process.wait()`",
         ),
         "flock" | "fcntl" => ("waiting for a file lock".to_owned(), TO_THREAD),
+        "futex" if is_in("/queue.py", "") => (
+            "waiting for another thread's queue".to_owned(),
+            "use asyncio.Queue, filled by `loop.call_soon_threadsafe(…)`, or `await asyncio.to_thread(queue.get)`",
+        ),
+        "futex" if is_in("/concurrent/futures/", "") => (
+            "waiting for jobs of an executor".to_owned(),
+            "`await` them: `asyncio.wrap_future(…)`, `loop.run_in_executor(…)`, or `await asyncio.to_thread(…)`",
+        ),
+        "futex" if is_in("/threading.py", "join") => (
+            "waiting for a thread to end".to_owned(),
+            "do not wait for other threads on the loop's thread: `await asyncio.to_thread(thread.join)`",
+        ),
+        "futex" if is_in("/threading.py", "wait") || is_in("/threading.py", "wait_for") => (
+            "waiting for a signal from another thread".to_owned(),
+            "use asyncio.Event or asyncio.Condition, and set it by `loop.call_soon_threadsafe(…)`",
+        ),
         "futex" => ("waiting for a lock".to_owned(), "do not wait for other threads on the loop's thread"),
         "read" | "readv" | "pread64" | "preadv" | "openat" | "open" | "fsync" | "fdatasync" | "write"
         | "writev" | "pwrite64" | "stat" | "newfstatat" | "getdents64" | "unlink" | "rename" => {
@@ -338,6 +405,30 @@ fn own_line(stack: &[Frame]) -> Option<&Frame> {
     stack.iter().rev().find(|f| f.origin == Origin::Own && f.line > 0).or_else(|| stack.last())
 }
 
+/// The function that the user's innermost line called, where that is not the user's.
+fn called(stack: &[Frame]) -> Option<&Frame> {
+    let own = stack.iter().rposition(|f| f.origin == Origin::Own && f.line > 0)?;
+    stack.get(own + 1).filter(|f| f.kind != FrameKind::Native)
+}
+
+/// `requests' get()`, `subprocess.run()`.
+fn api(frame: &Frame) -> String {
+    let of = match frame.origin {
+        Origin::Library => package(frame).to_owned(),
+        _ => stdlib_module(&frame.file),
+    };
+    if of.is_empty() { format!("{}()", frame.function) } else { format!("{}() of {of}", frame.function) }
+}
+
+/// `concurrent.futures`, of `/usr/lib/python3.13/concurrent/futures/_base.py`.
+fn stdlib_module(file: &str) -> String {
+    let path = file.rsplit_once("/python3.").and_then(|(_, rest)| rest.split_once('/'));
+    let path = path.map_or_else(|| file.rsplit('/').next().unwrap_or_default(), |(_, path)| path);
+    let parts = path.trim_end_matches(".py").split('/');
+    let public: Vec<&str> = parts.filter(|part| !part.starts_with('_')).collect();
+    public.join(".")
+}
+
 /// The innermost coroutine of the user's that is being executed.
 fn caller(stack: &[Frame]) -> Option<&Frame> {
     let is_async = |f: &&Frame| matches!(f.kind, FrameKind::Coroutine | FrameKind::AsyncGenerator);
@@ -347,7 +438,11 @@ fn caller(stack: &[Frame]) -> Option<&Frame> {
 fn in_selector(thread: &Thread) -> bool {
     let name =
         |f: &Frame| f.function.rsplit('.').next() == Some("select") && f.file.ends_with("selectors.py");
-    thread.stack.last().is_some_and(name)
+    // Who runs a child process waits in a selector, too, but not in the loop's.
+    let is_loop = |f: &Frame| f.function.rsplit('.').next() == Some("_run_once");
+    let is_of_loop = thread.stack.iter().rev().nth(1).is_none_or(is_loop) || thread.task.is_none();
+    is_of_loop
+        && thread.stack.last().is_some_and(name)
         && thread
             .syscall
             .as_ref()

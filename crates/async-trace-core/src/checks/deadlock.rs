@@ -31,6 +31,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
             if full_queue(scene, &knot.nodes).is_some() {
                 behind.extend(circle.only_putters());
             }
+            behind.retain(|task| !circle.blocks_as(*task));
             circle.finding(&behind)
         } else {
             match scene.graph.node(knot.nodes[0]) {
@@ -219,6 +220,12 @@ impl<'a, 's> Circle<'a, 's> {
         self.resources.truncate(1);
         let task = |a: &Actor<'_>| if let Actor::Task(place, _) = a { Some(*place) } else { None };
         others.iter().filter_map(task).collect()
+    }
+
+    /// Whether a task is what a thread of the circle is running.
+    fn blocks_as(&self, place: u32) -> bool {
+        let id = Some(self.scene.task(place).id);
+        self.actors.iter().any(|actor| matches!(actor, Actor::Thread(thread) if thread.task == id))
     }
 
     fn finding(&self, behind: &[u32]) -> Option<(String, Finding)> {
@@ -420,6 +427,22 @@ impl<'a, 's> Circle<'a, 's> {
             Some(capacity) => format!("1 of {capacity} slots"),
             None => "a slot".to_owned(),
         };
+        let waits_for_it =
+            |actor: &&Actor<'a>| self.waited_for(**actor).is_some_and(|it| it.id == resource.id);
+        let having = self.actors.iter().filter(|actor| self.held_by(**actor).next().is_some()).count();
+        let asking = self.actors.iter().filter(waits_for_it).count();
+        if having > 0 && having < self.actors.len() && asking > 0 {
+            // Those that have a slot wait for others of the circle, which have none.
+            let waits = words::place(self.actors.iter().find(waits_for_it).and_then(|actor| actor.frame()));
+            let (hold, wait) = if having == 1 { ("holds", "waits") } else { ("each hold", "wait") };
+            return format!(
+                "{} {hold} {slots} of {what} in {} and {wait} for {}, which {} for one more in {waits}",
+                amount(having, "task"),
+                words::place(holder),
+                amount(asking, "task"),
+                if asking == 1 { "waits" } else { "wait" },
+            );
+        }
         format!(
             "{tasks} each hold {slots} of {what} in {} and wait for one more in {waits}",
             words::place(holder)

@@ -23,6 +23,29 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
     }
 }
 
+/// Whether all of it is one batch, which somebody waits for: the same function at work and in line, for one task, and none
+/// of the threads waits for another.
+fn is_batch(scene: &Scene<'_>, queued: &[u32], workers: &[&Thread]) -> bool {
+    let busy: Option<Vec<u32>> =
+        workers.iter().map(|w| w.job.as_ref()?.task).map(|id| scene.index.task(id?)).collect();
+    let Some(busy) = busy else { return false };
+    let waits =
+        |w: &&Thread| w.waits_for.is_some() || w.syscall.as_ref().is_some_and(|call| &*call.name == "futex");
+    let kind = |place: u32| {
+        let task = scene.task(place);
+        let function = own_frame(&task.chain).map(|f| (&f.function, &f.file, f.line));
+        let mut awaiters = scene.awaiters(task);
+        match (awaiters.next(), awaiters.next()) {
+            (Some((awaiter, _)), None) => Some((function, awaiter)),
+            _ => None,
+        }
+    };
+    let first = kind(queued[0]);
+    first.is_some()
+        && queued.iter().chain(&busy).all(|place| kind(*place) == first)
+        && !workers.iter().any(waits)
+}
+
 fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
     let workers: Vec<&Thread> = scene
         .now
@@ -49,7 +72,7 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
         .map(|(place, _)| place)
         .collect();
     let jobs = executor.state.unfinished.filter(|n| *n > 0).map_or(queued.len(), |n| n as usize);
-    if queued.is_empty() {
+    if queued.is_empty() || is_batch(scene, &queued, &workers) {
         return;
     }
     let mut lines: Vec<(String, &Thread, u32)> = Vec::new();

@@ -105,6 +105,58 @@ fn ends_soon(scene: &Scene<'_>, place: u32) -> bool {
     false
 }
 
+/// Whether a task, or one that waits for it, serves somebody.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Service {
+    None,
+    /// A library has made it.
+    OfLibrary,
+    OfConnection,
+}
+
+fn serves(scene: &Scene<'_>, place: u32) -> Service {
+    const MAX_STEPS: usize = 8;
+    let mut found = Service::None;
+    let mut at = place;
+    for _ in 0..MAX_STEPS {
+        let task = scene.task(at);
+        if task.connection.is_some() {
+            return Service::OfConnection;
+        }
+        if task.chain.first().is_some_and(|f| f.origin == Origin::Library) {
+            found = Service::OfLibrary;
+        }
+        match scene.awaiters(task).next() {
+            Some((next, _)) => at = next,
+            None => break,
+        }
+    }
+    found
+}
+
+/// The tasks of the program that a server's own task waits for, which is all a library's: those on its connection.
+fn handlers(scene: &Scene<'_>, place: u32, not: &[u32]) -> Vec<u32> {
+    let task = scene.task(place);
+    let of = |task: &Task| match target(task) {
+        Some(Target::File { file }) => Some(file.fd),
+        _ => None,
+    };
+    let (false, Some(fd)) = (task.chain.iter().any(|f| f.origin == Origin::Own), of(task)) else {
+        return vec![place];
+    };
+    let is_there = |(other, it): &(u32, &Task)| {
+        *other != place
+            && !not.contains(other)
+            && it.event_loop == task.event_loop
+            && of(it) == Some(fd)
+            && it.chain.iter().any(|f| f.origin == Origin::Own)
+            && stays(scene, *other)
+            && serves(scene, *other) > Service::None
+    };
+    let found: Vec<u32> = scene.tasks().filter(is_there).map(|(other, _)| other).collect();
+    if found.is_empty() { vec![place] } else { found }
+}
+
 fn of_task(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings) {
     let task = scene.task(place);
     if ends_soon(scene, place) {
@@ -113,21 +165,27 @@ fn of_task(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings
     let waits_for_me = scene.behind(&[place]);
     let guilty: Vec<u32> = match target(task) {
         Some(Target::Tasks { pending, .. }) => {
-            pending.iter().filter_map(|id| scene.index.task(*id)).filter(|t| stays(scene, *t)).collect()
+            let pending = pending.iter().filter_map(|id| scene.index.task(*id)).filter(|t| stays(scene, *t));
+            let mut guilty: Vec<u32> = pending.flat_map(|t| handlers(scene, t, &waits_for_me)).collect();
+            guilty.sort_unstable();
+            guilty.dedup();
+            guilty
         }
-        // It polls, or waits for a future that the last of them completes: those that are left.
-        _ => scene
-            .tasks()
-            .filter(|(other, it)| {
+        // It polls, or waits for a future that the last of them completes: those that are left. Only what serves a
+        // connection is waited for; other tasks may idle until they are cancelled.
+        _ => {
+            let is_left = |(other, it): &(u32, &Task)| {
                 *other != place
                     && it.event_loop == task.event_loop
-                    && it.awaited_by.is_empty()
                     && it.chain.iter().any(|f| f.origin == Origin::Own)
                     && !waits_for_me.contains(other)
                     && stays(scene, *other)
-            })
-            .map(|(other, _)| other)
-            .collect(),
+            };
+            let left = scene.tasks().filter(is_left).map(|(other, _)| (other, serves(scene, other)));
+            let left: Vec<(u32, Service)> = left.filter(|(_, service)| *service > Service::None).collect();
+            let best = left.iter().map(|(_, service)| *service).max();
+            left.into_iter().filter(|(_, service)| Some(*service) == best).map(|(other, _)| other).collect()
+        }
     };
     let guilty: Vec<u32> = guilty.into_iter().filter(|t| !findings.explains(*t)).collect();
     let threads: Vec<&Thread> = if frame.function.contains("shutdown_default_executor") {
@@ -143,7 +201,10 @@ fn of_task(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings
     found.evidence.push(caller(task, "waits for the others to end", Some(frame)));
     found.consequences = scene.consequences(&waits_for_me);
     if !matches!(target(task), Some(Target::Tasks { .. })) && threads.is_empty() {
-        found = found.doubt("it polls: that it waits for these tasks is inferred, not read");
+        found = found.doubt(match target(task) {
+            Some(Target::Timer { .. }) => "it polls: that it waits for these tasks is inferred, not read",
+            _ => "that it waits for these tasks is inferred, not read",
+        });
     }
     findings.add(found, guilty.into_iter().chain([place]).chain(waits_for_me));
 }
@@ -234,11 +295,7 @@ fn describe(scene: &Scene<'_>, waits: &str, until: &str, guilty: &[u32], threads
             format!(
                 "{} to {until}, which {} in {}",
                 amount(guilty.len(), "task"),
-                scene.wait(task.waits_for.as_ref()).replacen(
-                    "waits",
-                    if guilty.len() == 1 { "waits" } else { "wait" },
-                    1
-                ),
+                words::agreed(scene.wait(task.waits_for.as_ref()), guilty.len()),
                 words::place(own_frame(&task.chain)),
             )
         }

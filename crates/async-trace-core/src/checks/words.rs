@@ -147,6 +147,15 @@ pub(super) fn add_line(lines: &mut Vec<Evidence>, line: Evidence, most: usize) {
     }
 }
 
+/// `reads from a socket`, of one; `read from a socket`, of several.
+pub(super) fn agreed(doing: String, n: usize) -> String {
+    const VERBS: [&str; 5] = ["waits ", "reads ", "writes ", "connects ", "sleeps "];
+    match VERBS.iter().find(|verb| doing.starts_with(**verb)) {
+        Some(verb) if n != 1 => format!("{} {}", verb.trim_end_matches("s "), &doing[verb.len()..]),
+        _ => doing,
+    }
+}
+
 impl Scene<'_> {
     /// What a wait is for: ``waits for Lock `a` ``, `reads from tcp socket 10.0.0.2:5432 (fd 17)`.
     pub(super) fn wait(&self, waits: Option<&WaitsFor>) -> String {
@@ -192,6 +201,15 @@ impl Scene<'_> {
                 Verb::Connect => format!("connects by {}", file(it)),
                 _ => format!("waits for {}", file(it)),
             },
+            Target::Job { function: Some(name), executor: Some(id), .. }
+                if self.index.get_loop(*id).is_some() =>
+            {
+                format!("waits for the event loop to begin {name}()")
+            }
+            // It may be anybody who makes one and completes it.
+            Target::Job { function: None, thread: None, executor: None, .. } => {
+                "waits for a concurrent Future".to_owned()
+            }
             Target::Job { function, thread, .. } => {
                 let name = function.as_deref().unwrap_or("a function");
                 match thread.and_then(|tid| self.index.get_thread(tid)) {

@@ -188,6 +188,10 @@ impl Speaker<'_> {
         queued_behind: Option<u32>,
         executor: Option<Id>,
     ) {
+        if executor.is_some_and(|id| self.index.get_loop(id).is_some()) {
+            line.say(", which the event loop has not begun");
+            return;
+        }
         let executor = executor.and_then(|id| self.index.get_resource(id));
         if !wait.many.is_empty() || thread.is_none() {
             line.say(match (thread, &executor) {

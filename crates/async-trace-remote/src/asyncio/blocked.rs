@@ -70,11 +70,17 @@ fn lock_being_acquired(reader: &Reader<'_>, frame: &Frame) -> Read<Option<Addr>>
 }
 
 impl Reader<'_> {
+    /// The `threading.get_ident()` of the thread that has an `RLock`; 0 of none. It lies behind the lock itself, on all
+    /// versions (`rlockobject`, Modules/_threadmodule.c; `_PyRecursiveMutex` from 3.14 on).
+    pub(crate) fn rlock_owner(&self, lock: Addr) -> Read<u64> {
+        self.u64(lock + 24)
+    }
+
     /// Whether a `threading` lock is taken right now.
     pub(crate) fn thread_lock_is_taken(&self, lock: Addr) -> bool {
         let Ok(of) = self.type_of(lock) else { return false };
         match of.kind {
-            Kind::ThreadRlock => self.u64(lock + 24).is_ok_and(|owner| owner != 0),
+            Kind::ThreadRlock => self.rlock_owner(lock).is_ok_and(|owner| owner != 0),
             _ => self.u8(lock + if of.basicsize >= 40 { 32 } else { 16 }).is_ok_and(|b| b & 1 != 0),
         }
     }

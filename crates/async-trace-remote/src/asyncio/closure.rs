@@ -18,3 +18,17 @@ pub(crate) fn variable(reader: &Reader<'_>, function: Addr, name: &str) -> Read<
     }
     Ok(None)
 }
+
+/// All that a function object has taken from the one around it.
+pub(crate) fn contents(reader: &Reader<'_>, function: Addr) -> Read<Vec<Addr>> {
+    let Some(closure) = reader.ptr(function + reader.layout.function.closure)?.non_null() else {
+        return Ok(Vec::new());
+    };
+    let mut out = Vec::new();
+    for cell in reader.tuple(closure)? {
+        if reader.kind_of(cell)? == Kind::Cell {
+            out.extend(reader.cell(cell)?.non_null());
+        }
+    }
+    Ok(out)
+}

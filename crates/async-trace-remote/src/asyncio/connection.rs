@@ -35,25 +35,30 @@ pub(super) fn read(session: &Session<'_>, nodes: &[Node]) -> Option<Connection> 
         }
         // Any other name is not worth to touch an object that many tasks may share.
         let arguments = frame.code.variables(reader).ok()?;
-        let writer =
-            arguments.iter().take(MAX_ARGUMENTS).find(|argument| argument.name.contains("writer"))?;
+        let is_writer = |name: &str| name.contains("writer") || name == "w";
+        let writer = arguments.iter().take(MAX_ARGUMENTS).find(|argument| is_writer(&argument.name))?;
         let writer = frame.local(reader, &writer.name).ok()??;
         let is_writer = &*reader.type_of(writer).ok()?.name == "StreamWriter";
         let transport = if is_writer { reader.attr(writer, "_transport").ok()?? } else { return None };
         // It may as well be one that the task has opened itself, until it is known to be of no use.
         let closed = is_closed(reader, transport) == Ok(Some(true));
-        let half_closed = !closed && has_hung_up(reader, writer) == Ok(true);
-        return (closed || half_closed).then_some(Connection { closed, half_closed, file: None });
+        let of_server = is_of_server(reader, writer) == Ok(true);
+        let half_closed = !closed && of_server && has_hung_up(reader, writer) == Ok(true);
+        return (closed || of_server).then_some(Connection { closed, half_closed, file: None });
     }
     None
 }
 
+/// Whether a `StreamWriter` is one that a server has given to its handler.
+fn is_of_server(reader: &Reader<'_>, writer: Addr) -> Read<bool> {
+    let protocol = reader.need(writer, "_protocol")?;
+    Ok(reader.not_none(reader.attr(protocol, "_client_connected_cb")?)?.is_some())
+}
+
 /// Whether the client of a server's `StreamWriter` sends no more: streams leave such a connection open.
 fn has_hung_up(reader: &Reader<'_>, writer: Addr) -> Read<bool> {
-    let protocol = reader.need(writer, "_protocol")?;
-    let of_server = reader.not_none(reader.attr(protocol, "_client_connected_cb")?)?.is_some();
     let Some(stream) = reader.not_none(reader.attr(writer, "_reader")?)? else { return Ok(false) };
-    Ok(of_server && reader.truth(reader.need(stream, "_eof")?)?)
+    reader.truth(reader.need(stream, "_eof")?)
 }
 
 /// Whether the transport of a protocol, or of an object like one, is closed.

@@ -202,9 +202,7 @@ pub(super) fn called(reader: &Reader<'_>, addr: Addr) -> Read<Vec<Addr>> {
         return Ok(calls.flatten().flatten().collect());
     }
     let mut out = timers;
-    if let Some(ready) = reader.attr(addr, "_ready")? {
-        out.extend(reader.deque(ready, MAX_TIMERS as u64)?);
-    }
+    out.extend(ready(reader, addr)?);
     if let Some(handlers) = reader.attr(addr, "_signal_handlers")? {
         out.extend(reader.dict(handlers)?.into_iter().map(|(_, handle)| handle));
     }
@@ -212,6 +210,29 @@ pub(super) fn called(reader: &Reader<'_>, addr: Addr) -> Read<Vec<Addr>> {
         out.push(handle);
         Ok(())
     })?;
+    Ok(out)
+}
+
+/// The handles of what a loop is going to call at once, the next one first. Those of uvloop's are not told.
+pub(super) fn ready(reader: &Reader<'_>, addr: Addr) -> Read<Vec<Addr>> {
+    match reader.attr(addr, "_ready")? {
+        Some(ready) if !is_uvloop(reader, addr)? => reader.deque(ready, MAX_TIMERS as u64),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// What the callbacks have that a loop is going to call at once: their arguments, and what functions took from around them.
+pub(super) fn at_hand(reader: &Reader<'_>, addr: Addr) -> Read<Vec<Addr>> {
+    let mut out = Vec::new();
+    for handle in ready(reader, addr)? {
+        let [callback, arguments] = timer_call(reader, handle)?;
+        if let Some(callback) = callback.filter(|it| reader.kind_of(*it) == Ok(Kind::Function)) {
+            out.extend(super::closure::contents(reader, callback)?);
+        }
+        if let Some(arguments) = arguments {
+            out.extend(reader.tuple(arguments)?);
+        }
+    }
     Ok(out)
 }
 

@@ -1,7 +1,7 @@
 //! By which variable of the program a coroutine is still referred to, and whether it will be turned to.
 
 use super::walk::{Session, Walked};
-use super::{chain, resource, task};
+use super::{chain, event_loop, resource, task};
 use crate::cpython::frame::Frame as PyFrame;
 use crate::cpython::object::{Kind, Read, Reader};
 use crate::cpython::references;
@@ -134,6 +134,13 @@ pub(crate) fn keepers(
 ) -> FxHashMap<Addr, Keeper> {
     let reader = session.reader;
     let Roots { variables, mut wave, mut found, .. } = Roots::of(session, walked, wanted);
+    // `run_coroutine_threadsafe` leaves it to a callback to make a task of it.
+    for event_loop in &walked.loops {
+        let at_hand = event_loop::at_hand(reader, event_loop.addr).unwrap_or_default();
+        for object in at_hand.into_iter().filter(|object| wanted.contains(object)) {
+            found.entry(object).or_default().waits_its_turn = true;
+        }
+    }
     let roots: Vec<Addr> = wave.iter().map(|step| step.object).collect();
     let mut same: FxHashMap<Addr, Vec<&Variable>> = FxHashMap::default();
     for (root, variable) in roots.iter().zip(&variables) {

@@ -2,8 +2,10 @@
 //! pool with those who have its connections; a contended lock with whoever may hold it.
 
 use super::chain::Chain;
-use super::walk::{Hold, On, Session, Wait, Walked};
-use super::{slots, task};
+use super::executor::Job;
+use super::walk::{EventLoop, Hold, On, Session, Wait, Walked};
+use super::{event_loop, slots, task};
+use crate::cpython::generator;
 use crate::cpython::object::{Kind, Read, Reader};
 use crate::memory::addr::Addr;
 use async_trace_core::frame::Origin;
@@ -65,9 +67,14 @@ pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
     for thread in &mut walked.threads {
         if let Some(wait) = &mut thread.waits_for
             && let On::Job(future) = wait.on
-            && let Some(task) = walked.completes.get(&future)
         {
-            wait.on = On::Tasks { pending: vec![*task], done: 0, any: None };
+            if let Some(task) = walked.completes.get(&future) {
+                wait.on = On::Tasks { pending: vec![*task], done: 0, any: None };
+            } else if !walked.executors.jobs.contains_key(&future)
+                && let Some(job) = submitted(session.reader, future, &walked.loops)
+            {
+                walked.executors.jobs.insert(future, job);
+            }
         }
     }
     guesses(session, walked);
@@ -137,6 +144,31 @@ fn better(session: &Session<'_>, index: usize, walked: &Walked) -> Option<(On, O
         }
         _ => None,
     }
+}
+
+/// The coroutine that `run_coroutine_threadsafe` has given to a loop that has not come to it yet.
+fn submitted(reader: &Reader<'_>, future: Addr, loops: &[EventLoop]) -> Option<Job> {
+    let begins = |handle: Addr| -> Read<Option<Addr>> {
+        let Some(callback) = reader.attr(handle, "_callback")? else { return Ok(None) };
+        if reader.kind_of(callback)? != Kind::Function
+            || &*reader.function_qualname(callback)? != "run_coroutine_threadsafe.<locals>.callback"
+            || super::closure::variable(reader, callback, "future")? != Some(future)
+        {
+            return Ok(None);
+        }
+        super::closure::variable(reader, callback, "coro")
+    };
+    loops.iter().find_map(|event_loop| {
+        let ready = event_loop::ready(reader, event_loop.addr).ok()?;
+        let (place, coroutine) =
+            ready.iter().enumerate().find_map(|(place, handle)| Some((place, begins(*handle).ok()??)))?;
+        Some(Job {
+            function: generator::qualname(reader, coroutine).ok(),
+            executor: Some(event_loop.addr),
+            thread: None,
+            queued: u32::try_from(place).ok(),
+        })
+    })
 }
 
 /// The thread's future that completes a future of asyncio.

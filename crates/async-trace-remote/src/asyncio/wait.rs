@@ -246,6 +246,14 @@ fn by_end(session: &Session<'_>, end: End, nodes: &[Node]) -> Read<(Known, Trust
         let children = reader.list(reader.need(future, "_children")?)?;
         return Ok((Known::new(tasks(reader, children, None)?, Verb::Gather), Trust::Read));
     }
+    // A task group of a library: an object with its tasks, whose future the last of them completes.
+    if let Some(node) = nodes.last()
+        && session.places.origin(node.place) == Origin::Library
+        && let Some(group) = node.frame.as_ref().and_then(|f| f.local(reader, "self").ok().flatten())
+        && let Some(pending) = group_tasks(reader, group, future)?
+    {
+        return Ok((Known::new(tasks(reader, pending, None)?, Verb::TaskGroup), Trust::Inferred));
+    }
     // A primitive of a library: an object that keeps its waiters' futures in a container.
     if let Some(frame) = nodes.last().and_then(|node| node.frame.as_ref())
         && let Some(object) = frame.local(reader, "self")?
@@ -257,6 +265,21 @@ fn by_end(session: &Session<'_>, end: End, nodes: &[Node]) -> Read<(Known, Trust
     }
     let verb = nodes.last().and_then(|node| verb_of(session, node)).unwrap_or(Verb::Await);
     Ok((Known::new(On::Future(future), verb), Trust::Read))
+}
+
+/// The tasks of a library's group, if `future` is its own.
+fn group_tasks(reader: &Reader<'_>, group: Addr, future: Addr) -> Read<Option<Vec<Addr>>> {
+    let Some(set) = reader.attr(group, "_tasks")? else { return Ok(None) };
+    if reader.kind_of(set)? != Kind::Set || !reader.attrs(group)?.iter().any(|(_, value)| *value == future) {
+        return Ok(None);
+    }
+    let tasks = reader.set(set)?;
+    for task in &tasks {
+        if reader.kind_of(*task)? != Kind::Task {
+            return Ok(None);
+        }
+    }
+    Ok((!tasks.is_empty()).then_some(tasks))
 }
 
 /// What a library's function does, by its name: `sock_recv`, `_wait_for_connect`.

@@ -52,11 +52,22 @@ impl RawSyscall {
         self.name().is_some_and(is_selector_wait)
     }
 
+    /// The call that it really is. One that the kernel takes up again after a stop is `restart_syscall` from then on, with
+    /// the arguments it had; which it was tells the kernel's function in which the thread sleeps, its `wchan`.
+    #[must_use]
+    pub fn resumed(self, wchan: impl FnOnce() -> Option<String>) -> Self {
+        if self.name() != Some("restart_syscall") {
+            return self;
+        }
+        let function = wchan().unwrap_or_default();
+        let name = RESTARTED.iter().find(|(prefix, _)| function.starts_with(prefix)).map(|(_, name)| *name);
+        let number = name.and_then(|name| CALLS.iter().find(|call| call.name == name)).map(Call::number);
+        number.map_or(self, |number| Self { number: number.into(), ..self })
+    }
+
     fn known(&self) -> Option<&'static Call> {
         let number = u16::try_from(self.number).ok().filter(|&number| number != NONE)?;
-        CALLS
-            .iter()
-            .find(|call| if cfg!(target_arch = "aarch64") { call.aarch64 } else { call.x86_64 } == number)
+        CALLS.iter().find(|call| call.number() == number)
     }
 }
 
@@ -83,6 +94,25 @@ struct Call {
     /// Which argument is a file descriptor.
     file: Option<usize>,
 }
+
+impl Call {
+    const fn number(&self) -> u16 {
+        if cfg!(target_arch = "aarch64") { self.aarch64 } else { self.x86_64 }
+    }
+}
+
+/// Functions of the kernel, by how their names begin, and the call that sleeps there (those that set a
+/// `restart_block`).
+const RESTARTED: [(&str, &str); 5] = [
+    ("poll_schedule_timeout", POLL),
+    ("do_sys_poll", POLL),
+    ("hrtimer_nanosleep", "clock_nanosleep"),
+    ("do_nanosleep", "clock_nanosleep"),
+    ("futex_", "futex"),
+];
+
+/// Newer architectures have only the one with a signal mask.
+const POLL: &str = if cfg!(target_arch = "aarch64") { "ppoll" } else { "poll" };
 
 /// The architecture has no such call.
 const NONE: u16 = u16::MAX;

@@ -46,6 +46,8 @@ pub fn thread(pid: u32, tid: u32) -> Option<OsThread> {
     // Exact, where the kernel keeps it; the ticks of `stat` are hundredths of a second.
     let exact = text("schedstat").and_then(|text| schedstat(&String::from_utf8_lossy(&text)));
     let syscall = text("syscall").and_then(|text| syscall(&String::from_utf8_lossy(&text)));
+    let wchan = || text("wchan").map(|text| String::from_utf8_lossy(&text).into_owned());
+    let syscall = syscall.map(|call| call.resumed(wchan));
     Some(OsThread {
         tid,
         state: state(stat.state),
@@ -93,6 +95,22 @@ mod tests {
         for not in ["running\n", "-1 0x7ffe0 0x7f11\n", "", "45 0x5", "45 5 5 5 5 5 5 5 5"] {
             assert_eq!(syscall(not), None, "{not}");
         }
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn knows_a_call_again_that_the_kernel_restarts() {
+        let restarted = RawSyscall { number: 219, args: [0x7f12, 1, 5000, 0, 0, 0] };
+        let of = |wchan: Option<&str>| restarted.resumed(|| wchan.map(str::to_owned));
+        assert_eq!(of(Some("poll_schedule_timeout.constprop.0")).name(), Some("poll"));
+        assert_eq!(of(Some("poll_schedule_timeout.constprop.0")).args, restarted.args);
+        assert_eq!(of(Some("hrtimer_nanosleep")).name(), Some("clock_nanosleep"));
+        assert_eq!(of(Some("futex_wait_queue")).name(), Some("futex"));
+        for unknown in [None, Some("0"), Some("")] {
+            assert_eq!(of(unknown).name(), Some("restart_syscall"), "{unknown:?}");
+        }
+        let other = RawSyscall { number: 0, ..restarted };
+        assert_eq!(other.resumed(|| Some("futex_wait".to_owned())), other);
     }
 
     #[test]

@@ -304,7 +304,12 @@ impl Program {
                 for (before, after) in names(code, name) {
                     // It is defined, or is a parameter.
                     let is_definition = words.starts_with("def ") || words.starts_with("async def ");
-                    if is_definition || !before.ends_with('.') && source.is_parameter(line, name) {
+                    // Or is what another function calls an argument: `print(text, flush=True)`.
+                    let is_keyword = after.starts_with('=')
+                        && !after.starts_with("==")
+                        && before.trim_end().ends_with(['(', ',']);
+                    let is_parameter = !before.ends_with('.') && source.is_parameter(line, name);
+                    if is_definition || is_keyword || is_parameter {
                         continue;
                     }
                     found.push((Place { file, line }, source.how(line, before, after)));
@@ -525,6 +530,16 @@ async def main():
 
 asyncio.run(main())  # here
 ";
+
+    #[test]
+    fn an_argument_of_that_name_calls_nobody() {
+        let flush = LOST.replace("load", "flush");
+        assert!(is_over(&flush));
+        assert!(is_over(&flush.replace("await fetch()", "print(1, flush=True)")));
+        assert!(is_over(&flush.replace("await fetch()", "print(flush=True)")));
+        assert!(!is_over(&flush.replace("await fetch()", "register(callback=flush)")));
+        assert!(!is_over(&flush.replace("await fetch()", "if known(flush == it): pass")));
+    }
 
     #[test]
     fn who_is_called_no_more() {

@@ -78,7 +78,7 @@ thread 4711 MainThread loop main task Task-9 sleeping syscall recvfrom tcp 9 127
 task Task-9 running
   model_health app.py:28
 "), @"
-    0 blocked-loop (error, proven): the event loop of thread MainThread has been blocked for 4.0 s reading from tcp socket 127.0.0.1:8080 (fd 9) in check_connectivity() at app.py:23, called by model_health() at app.py:28 (task Task-9)
+    0 blocked-loop (error, proven): the event loop of thread MainThread has been blocked for 4.0 s reading from tcp socket 127.0.0.1:8080 (fd 9) in check_connectivity() at app.py:23, inside of get() of requests, called by model_health() at app.py:28 (task Task-9)
       blocked task Task-9 thread MainThread check_connectivity app.py:23: blocks the loop's thread reading from tcp socket 127.0.0.1:8080 (fd 9)
       caller task Task-9 model_health app.py:28: the async function that called it
       try use an asynchronous client (aiohttp, httpx.AsyncClient, asyncpg, …), or `await asyncio.to_thread(…)`
@@ -111,7 +111,6 @@ task main
       blocked task second thread MainThread TokenCache.get_token api.py:28: waits for threading.Lock `self._lock`, blocking its thread
       holds task first TokenCache.get_token api.py:30: holds threading.Lock `self._lock`, taken at line 28
       waits task first TokenCache.get_token api.py:30: reads from tcp socket (fd 9)
-      => 1 [second] runs in TokenCache.get_token api.py:28
       => 1 [main] waits for 2 tasks in main api.py:45
       try do not hold a threading lock across an `await`: use asyncio.Lock, or release it before
     1 blocked-loop (error, proven, caused by finding 0): the event loop of thread MainThread has been blocked for 3.0 s waiting for a lock in TokenCache.get_token() at api.py:28 (task second); threading.Lock `self._lock` is held by suspended task first in TokenCache.get_token() at api.py:30, which can only go on when the loop runs: deadlock
@@ -304,4 +303,118 @@ task b
     ");
     assert_eq!(at_once(text), "healthy");
     assert_eq!(changed(&text.replace("lock a free", "lock a locked"), text), "healthy");
+}
+
+const WAITS: &str = "
+loop main busy turn 3.0
+thread 4711 MainThread loop main task Task-7 sleeping syscall futex cpu 0.5
+  std Handle._run asyncio/events.py:80
+  async next_result app.py:20 | return results.get()
+  std Queue.get queue.py:171
+  std Condition.wait threading.py:355
+task Task-7 running
+  next_result app.py:20 | return results.get()
+";
+
+#[test]
+fn what_a_loop_waits_for_is_told_by_the_function_that_was_called() {
+    let told = at_once(WAITS);
+    assert!(told.contains("waiting for another thread's queue in next_result() at app.py:20, inside of Queue.get() of queue (task Task-7)"), "{told}");
+    let jobs = WAITS
+        .replace("Queue.get queue.py:171", "wait concurrent/futures/_base.py:305")
+        .replace("Condition.wait", "Event.wait");
+    let told = at_once(&jobs);
+    assert!(told.contains("waiting for jobs of an executor in next_result() at app.py:20, inside of wait() of concurrent.futures"), "{told}");
+    let signal = WAITS.replace("  std Queue.get queue.py:171\n", "");
+    let told = at_once(&signal);
+    assert!(told.contains("waiting for a signal from another thread in"), "{told}");
+}
+
+const CHILD: &str = "
+loop main busy turn 3.0
+thread 4711 MainThread loop main task Task-7 sleeping syscall poll
+  std BaseEventLoop._run_once asyncio/base_events.py:2000
+  std Handle._run asyncio/events.py:80
+  async thumbnail app.py:20 | subprocess.run(command, capture_output=True)
+  std run subprocess.py:556
+  std Popen._communicate subprocess.py:2128
+  std _PollLikeSelector.select selectors.py:398
+task Task-7 running
+  thumbnail app.py:20
+";
+
+#[test]
+fn who_runs_a_child_waits_in_a_selector_that_is_not_the_loop_s() {
+    let told = at_once(CHILD);
+    assert!(told.contains("blocked for 3.0 s waiting for a child process in thumbnail() at app.py:20, inside of run() of subprocess"), "{told}");
+    let idle = "
+loop main busy turn 3.0
+thread 4711 MainThread loop main sleeping syscall epoll_wait
+  std BaseEventLoop._run_once asyncio/base_events.py:1960
+  std EpollSelector.select selectors.py:468
+";
+    assert_eq!(at_once(idle), "healthy");
+}
+
+#[test]
+fn a_native_function_that_sleeps_is_not_asyncio_sleep() {
+    let text = SLEEPS.replace("charge_card shop.py:12", "charge_card shop.py:12 | db.execute(INSERT, row)");
+    let told = at_once(&text);
+    assert!(told.contains("sleeping inside of a native function in charge_card()"), "{told}");
+    assert!(!told.contains("asyncio.sleep"), "{told}");
+    let told = at_once(&SLEEPS.replace("charge_card shop.py:12", "charge_card shop.py:12 | time.sleep(3)"));
+    assert!(told.contains("blocked for 3.4 s sleeping in charge_card()"), "{told}");
+}
+
+#[test]
+fn the_line_of_the_program_for_which_another_thread_has_a_library_s_lock() {
+    let text = "
+loop main busy turn 3.0
+thread 4711 MainThread loop main task Task-7 sleeping syscall futex
+  std Handle._run asyncio/events.py:80
+  async handle app.py:14
+  std Handler.handle logging/__init__.py:1025
+  waits acquire handler-lock
+thread 4712 exporter sleeping syscall write pipe 4
+  export app.py:11
+  std Handler.handle logging/__init__.py:1026
+  holds handler-lock inferred
+  std StreamHandler.flush logging/__init__.py:1136
+  holds handler-lock inferred
+task Task-7 running
+  handle app.py:14
+thread-lock handler-lock locked
+  held thread 4712 std Handler.handle logging/__init__.py:1026 taken 1025
+  held thread 4712 std StreamHandler.flush logging/__init__.py:1136 taken 1134
+";
+    let told = after_two_seconds(text);
+    assert!(
+        told.contains("is held by thread exporter in export() at app.py:11, in write() on pipe (fd 4)"),
+        "{told}"
+    );
+    assert!(
+        told.contains(
+            "works thread exporter export app.py:11: has the lock meanwhile, in write() on pipe (fd 4)"
+        ),
+        "{told}"
+    );
+    assert_eq!(told.matches("holds thread exporter").count(), 1, "{told}");
+}
+
+#[test]
+fn a_batch_of_jobs_takes_its_time() {
+    let all = "export-1 export-2 export-3 export-4 late-1 late-2 late-3 late-4";
+    let batch = STARVED.replace("export-1 late-1 webhook", all);
+    let (before, _) = batch.split_once("task webhook").expect("a victim");
+    let batch = format!("{before}task main\n  main app.py:50\n  waits task_group tasks {all}\n");
+    assert_eq!(after_two_seconds(&batch), "healthy");
+    // But not where a thread of it waits for another.
+    let stuck = batch.replace(
+        "job render_pdf for export-1 on pool",
+        "sleeping syscall futex job render_pdf for export-1 on pool",
+    );
+    assert!(after_two_seconds(&stuck).contains("executor-starved"));
+    // Nor where somebody else waits behind it.
+    let others = batch.replace("late x4\n  export app.py:27", "late x4\n  show app.py:30");
+    assert!(after_two_seconds(&others).contains("executor-starved"));
 }

@@ -336,10 +336,9 @@ task other
     0 deadlock (error, proven): task handler, which blocks the event loop's thread, waits for task fetch in get_user() at app.py:12; task fetch is in fetch() at app.py:40 and can go on only when that thread runs its loop
       blocked task handler thread MainThread get_user app.py:12: waits for task fetch, blocking its thread
       waits task fetch fetch app.py:40: is ready to run
-      => 1 [handler] runs in handler app.py:30
       => 1 [other] sleeps for another 1.0 s in other app.py:50
       try do not wait synchronously on the event loop's thread for what the loop itself must do: `await` it
-    1 blocked-loop (error, proven, caused by finding 0): the event loop of thread MainThread has been blocked for 9.0 s waiting for a result in get_user() at app.py:12, called by handler() at app.py:30 (task handler); it waits for task fetch, which only this loop could run: deadlock
+    1 blocked-loop (error, proven, caused by finding 0): the event loop of thread MainThread has been blocked for 9.0 s waiting for a result in get_user() at app.py:12, inside of Future.result() of concurrent.futures, called by handler() at app.py:30 (task handler); it waits for task fetch, which only this loop could run: deadlock
       blocked task handler thread MainThread get_user app.py:12: blocks the loop's thread waiting for a result
       caller task handler handler app.py:30: the async function that called it
       => 2 [fetch other] stand still with the loop; 3 callbacks ready to run
@@ -402,4 +401,40 @@ task c
 ";
     assert_eq!(at_once(text), "healthy");
     assert!(at_once(&text.replace("waits read tcp 3", "waits await task a")).contains("deadlock"));
+}
+
+#[test]
+fn a_coroutine_that_the_loop_has_not_begun_is_waited_for_on_its_thread() {
+    let text = "
+loop main busy turn 3.0 ready 1
+thread 4711 MainThread loop main task Task-1 sleeping syscall futex
+  std Handle._run asyncio/events.py:80
+  async handle app.py:15
+  Cache.get app.py:12
+  std Future.result concurrent/futures/_base.py:451
+  waits wait job lookup on loop main
+task Task-1 running
+  handle app.py:15
+";
+    let told = after_two_seconds(text);
+    assert!(told.starts_with("0 deadlock (error, proven): task Task-1, which blocks the event loop's thread, waits for the event loop to begin lookup() in Cache.get() at app.py:12\n"), "{told}");
+    assert!(told.contains("1 blocked-loop (error, proven, caused by finding 0)"), "{told}");
+    assert!(
+        told.contains(
+            "it waits for the event loop to begin lookup(), which only this loop could run: deadlock\n"
+        ),
+        "{told}"
+    );
+    // Another thread may wait for it as long as the loop goes on.
+    let from_outside = "
+loop main idle
+thread 4711 MainThread loop main sleeping syscall epoll_wait
+  std BaseEventLoop._run_once asyncio/base_events.py:1960
+  std EpollSelector.select selectors.py:468
+thread 4712 worker sleeping syscall futex
+  work app.py:12
+  std Future.result concurrent/futures/_base.py:451
+  waits wait job lookup on loop main
+";
+    assert_eq!(after_two_seconds(from_outside), "healthy");
 }

@@ -470,3 +470,69 @@ fn a_pool_with_a_limit_for_each_host_does_not_say_which_is_reached() {
     };
     assert_eq!((slots(0), slots(2)), (Some(100), None));
 }
+
+#[test]
+fn a_consumer_is_not_what_a_server_waits_for() {
+    let consumer = "task consumer\n  consume app.py:40\n  waits get prices\n";
+    let told =
+        changed(&format!("{}{consumer}", SHUTDOWN.replace("0.05", "0.07")), &format!("{SHUTDOWN}{consumer}"));
+    assert!(told.contains("for 1 task to end") && !told.contains("consumer"), "{told}");
+    // The stream goes on, and will end some time.
+    let moves = SHUTDOWN.replace("app.py:29\n  waits get prices", "app.py:29\n  waits sleep timer 0.2");
+    assert_eq!(after_two_seconds(&format!("{moves}{consumer}")), "healthy");
+}
+
+#[test]
+fn the_handler_on_the_connection_that_a_server_closes() {
+    let text = "
+loop main idle
+task Task-1
+  main app.py:24
+  lib Server.shutdown aiohttp/web_server.py:71
+  waits gather tasks Task-2
+task Task-2
+  lib RequestHandler.shutdown aiohttp/web_protocol.py:326
+  waits await tcp 7
+task Task-3 connected
+  lib RequestHandler.start aiohttp/web_protocol.py:686
+  waits await task Task-4
+task Task-4
+  lib RequestHandler._handle_request aiohttp/web_protocol.py:400
+  ws_handler app.py:11
+  lib WebSocketResponse.receive aiohttp/web_ws.py:500
+  waits read tcp 7
+task client
+  poll app.py:60
+  waits read tcp 7
+";
+    let told = after_two_seconds(text);
+    assert!(
+        told.contains("for 1 task to end, which reads from tcp socket (fd 7) in ws_handler() at app.py:11"),
+        "{told}"
+    );
+    assert!(!told.contains("client"), "{told}");
+}
+
+#[test]
+fn those_who_have_the_slots_wait_for_others_that_want_one() {
+    let told = after_two_seconds(
+        "
+pool limiter 2/2
+  held task outer-1 outer app.py:13
+  held task outer-2 outer app.py:13
+task outer x2
+  outer app.py:13
+  waits task_group task inner
+task inner
+  inner app.py:6
+  waits acquire limiter
+",
+    );
+    assert!(told.contains("deadlock (error, proven): 2 tasks each hold 1 of 2 slots of"), "{told}");
+    assert!(
+        told.contains(
+            "in outer() at app.py:13 and wait for 1 task, which waits for one more in inner() at app.py:6"
+        ),
+        "{told}"
+    );
+}
