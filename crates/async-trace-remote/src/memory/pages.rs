@@ -85,11 +85,27 @@ struct Near {
     marked: bool,
 }
 
-/// A slot, and which lines of it were read.
+/// A slot, which lines of it were read, and from which byte of it to which.
 #[derive(Clone, Copy)]
 struct Step {
     slot: u32,
     lines: u32,
+    begin: u16,
+    end: u16,
+}
+
+impl Step {
+    fn new(slot: u32, offset: usize, len: usize) -> Self {
+        let at = |offset: usize| u16::try_from(offset.min(PAGE_LEN)).unwrap_or(u16::MAX);
+        Self { slot, lines: lines(offset, len), begin: at(offset), end: at(offset + len) }
+    }
+
+    fn widen(&mut self, offset: usize, len: usize) {
+        let Self { lines, begin, end, .. } = Self::new(self.slot, offset, len);
+        self.lines |= lines;
+        self.begin = self.begin.min(begin);
+        self.end = self.end.max(end);
+    }
 }
 
 /// The lines that some bytes of a page lie in.
@@ -242,12 +258,12 @@ impl Pages {
                 if self.walking.get()
                     && let Some(step) = self.footprint.borrow_mut().get_mut(near.step as usize)
                 {
-                    step.lines |= lines(offset, len);
+                    step.widen(offset, len);
                 }
                 return Ok(near.place);
             }
         }
-        self.turn_to(page, lines(offset, len))
+        self.turn_to(page, offset, len)
     }
 
     /// Forgets which pages were read lately.
@@ -257,7 +273,7 @@ impl Pages {
 
     /// Makes `page` the current one: copies it where it is missing or stale, and marks it as used unless
     /// only constants are read.
-    fn turn_to(&self, page: u64, lines: u32) -> Result<u32, Unreadable> {
+    fn turn_to(&self, page: u64, offset: usize, len: usize) -> Result<u32, Unreadable> {
         let known = self.store.borrow().slots.get(&page).copied();
         let slot = match known {
             Some(slot) => slot,
@@ -292,7 +308,7 @@ impl Pages {
             if self.walking.get() {
                 let mut footprint = self.footprint.borrow_mut();
                 step = u32::try_from(footprint.len()).unwrap_or(u32::MAX);
-                footprint.push(Step { slot, lines });
+                footprint.push(Step::new(slot, offset, len));
             }
         }
         let place = self.store.borrow().place(slot as usize).ok_or(Unreadable)?;
@@ -549,14 +565,14 @@ impl Pages {
             let slot = step.slot as usize;
             store.pages.get(slot).is_some_and(|page| *page != GONE)
                 && store.flags.get(slot).is_some_and(|flags| flags & STALE == 0)
-                && store.changed.get(slot).is_some_and(|changed| changed & step.lines == 0)
+                && !store.has_changed(slot, step.lines, step.begin..step.end)
         };
         !steps.is_empty() && steps.iter().all(same)
     }
 
     /// From here on, what has changed means: since now.
     pub(crate) fn forget_changes(&self) {
-        self.store.borrow_mut().changed.fill(0);
+        self.store.borrow_mut().forget_changes();
     }
 
     /// Forgets all footprints but these.
@@ -746,12 +762,6 @@ impl Pages {
     }
 }
 
-/// The lines in which two copies of a page are not the same.
-pub(super) fn differences(a: &[u8], b: &[u8]) -> u32 {
-    let pairs = a.chunks_exact(LINE).zip(b.chunks_exact(LINE));
-    pairs.enumerate().fold(0, |mask, (line, (a, b))| mask | u32::from(a != b) << line)
-}
-
 /// The pages that were read for one purpose, one after the other: where they are listed.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Footprint(Range<u32>);
@@ -811,15 +821,11 @@ pub(super) fn parts(addr: Addr, len: u32) -> impl Iterator<Item = (Addr, usize)>
 
 #[cfg(test)]
 mod tests {
-    use super::{PAGE_LEN, differences, lines};
+    use super::{PAGE_LEN, lines};
 
     #[test]
     fn a_line_is_a_bit() {
         assert_eq!((lines(0, 1), lines(127, 1), lines(127, 2), lines(128, 8)), (1, 1, 3, 2));
         assert_eq!((lines(0, PAGE_LEN), lines(4088, 8), lines(256, 128)), (u32::MAX, 1 << 31, 4));
-        let (a, mut b) = ([0; PAGE_LEN], [0; PAGE_LEN]);
-        assert_eq!(differences(&a, &b), 0);
-        (b[0], b[128], b[4095]) = (1, 1, 1);
-        assert_eq!(differences(&a, &b), 1 | 2 | 1 << 31);
     }
 }

@@ -9,7 +9,7 @@
 
 use super::Piece;
 use super::addr::Addr;
-use super::pages::{LINE, PAGE, PAGE_LEN, REGION_PAGES, differences, parts};
+use super::pages::{LINE, PAGE, PAGE_LEN, REGION_PAGES, parts};
 use memmap2::{Advice, MmapMut};
 use rustc_hash::FxHashMap;
 use std::iter::Peekable;
@@ -25,6 +25,8 @@ const MISSES: u8 = 40;
 
 /// A slot whose page is gone from the target.
 pub(super) const GONE: u64 = u64::MAX;
+/// A bit for each word of a page.
+type Words = [u64; PAGE_LEN / 8 / 64];
 /// The sums of a page's lines.
 type Sums = [u64; PAGE_LEN / LINE];
 
@@ -47,7 +49,9 @@ pub(super) struct Store {
     pub pages: Vec<u64>,
     pub flags: Vec<u8>,
     /// Which lines were found to hold something else when the page was copied again.
-    pub changed: Vec<u32>,
+    changed: Vec<u32>,
+    /// And which words of theirs, as far as that is known: what many tasks share has neighbours that change all the time.
+    changed_words: FxHashMap<usize, Words>,
     places: Vec<Place>,
     slabs: Vec<MmapMut>,
     /// How many pages of the slabs are taken.
@@ -200,7 +204,7 @@ impl Store {
     /// unless it is to be kept for good. Whether all went well.
     pub(super) fn replace(&mut self, slot: usize, fresh: &[u8], whole: bool, for_good: bool) -> bool {
         if !whole {
-            self.changed[slot] = u32::MAX;
+            self.note_changes(slot, u32::MAX, &words_of(u32::MAX));
             return true;
         }
         match self.places.get(slot) {
@@ -208,16 +212,16 @@ impl Store {
                 let place = *place as usize;
                 let Some(known) = self.at_mut(place..place + 1) else { return false };
                 if known != fresh {
-                    let changed = differences(known, fresh);
+                    let (lines, words) = differences(known, fresh);
                     known.copy_from_slice(fresh);
-                    self.changed[slot] |= changed;
+                    self.note_changes(slot, lines, &words);
                 }
                 true
             }
             Some(Place::Summed(at)) => {
                 let Some(known) = self.sums.get(*at as usize) else { return false };
                 let changed = other_sums(known, fresh);
-                self.changed[slot] |= changed;
+                self.note_changes(slot, changed, &words_of(changed));
                 (changed == 0 && !for_good) || self.keep(slot, fresh)
             }
             Some(Place::Nowhere) => !for_good || self.keep(slot, fresh),
@@ -263,8 +267,37 @@ impl Store {
             at = end;
         }
         known.copy_from_slice(fresh);
-        self.changed[slot] |= changed;
+        self.note_changes(slot, changed, &words_of(changed));
         Some(slot)
+    }
+
+    fn note_changes(&mut self, slot: usize, lines: u32, words: &Words) {
+        if lines != 0 {
+            self.changed[slot] |= lines;
+            let known = self.changed_words.entry(slot).or_default();
+            known.iter_mut().zip(words).for_each(|(known, words)| *known |= words);
+        }
+    }
+
+    /// Whether some bytes of a page hold something else than when they were copied first, as far as they are in these lines.
+    pub(super) fn has_changed(&self, slot: usize, lines: u32, bytes: Range<u16>) -> bool {
+        let Some(changed) = self.changed.get(slot) else { return true };
+        if changed & lines == 0 {
+            return false;
+        }
+        let Some(changed) = self.changed_words.get(&slot) else { return true };
+        let read = words_of(lines);
+        (usize::from(bytes.start) / 8..usize::from(bytes.end).div_ceil(8)).any(|word| {
+            let both =
+                |words: &Words| words.get(word / 64).is_some_and(|words| words >> (word % 64) & 1 == 1);
+            both(changed) && both(&read)
+        })
+    }
+
+    /// From here on, what has changed means: since now.
+    pub(super) fn forget_changes(&mut self) {
+        self.changed.fill(0);
+        self.changed_words.clear();
     }
 
     /// Whether a page that was forgotten held something else.
@@ -298,6 +331,30 @@ impl Store {
             page.and_then(|page| page.get(offset..offset + len)).is_some_and(&mut show)
         })
     }
+}
+
+/// All words of some lines.
+fn words_of(lines: u32) -> Words {
+    const IN_LINE: usize = LINE / 8;
+    let mut words = [0; PAGE_LEN / 8 / 64];
+    for line in (0..PAGE_LEN / LINE).filter(|line| lines >> line & 1 == 1) {
+        words[line * IN_LINE / 64] |= ((1 << IN_LINE) - 1) << (line * IN_LINE % 64);
+    }
+    words
+}
+
+/// The lines, and the words of them, in which two copies of a page are not the same.
+fn differences(a: &[u8], b: &[u8]) -> (u32, Words) {
+    let (mut lines, mut words) = (0, [0; PAGE_LEN / 8 / 64]);
+    let pairs = a.chunks_exact(LINE).zip(b.chunks_exact(LINE)).enumerate();
+    for (line, (a, b)) in pairs.filter(|(_, (a, b))| a != b) {
+        lines |= 1 << line;
+        for (word, (a, b)) in a.chunks_exact(8).zip(b.chunks_exact(8)).enumerate() {
+            let at = line * (LINE / 8) + word;
+            words[at / 64] |= u64::from(a != b) << (at % 64);
+        }
+    }
+    (lines, words)
 }
 
 /// The lines of a page that have other sums.
@@ -411,6 +468,37 @@ mod tests {
                 [Ok(0xee), Ok(0xee), Ok(9)]
             );
         }
+    }
+
+    #[test]
+    fn a_change_is_told_to_the_word() {
+        let (a, mut b) = ([0; PAGE_LEN], [0; PAGE_LEN]);
+        assert_eq!(differences(&a, &b), (0, [0; 8]));
+        (b[0], b[128], b[4095]) = (1, 1, 1);
+        assert_eq!(differences(&a, &b), (1 | 2 | 1 << 31, [1 | 1 << 16, 0, 0, 0, 0, 0, 0, 1 << 63]));
+        assert_eq!(words_of(1 | 1 << 31), [0xffff, 0, 0, 0, 0, 0, 0, 0xffff << 48]);
+    }
+
+    #[test]
+    fn what_many_share_may_have_neighbours_that_change() {
+        let fake = Fake::new(COUNT);
+        let pages = Pages::new(Box::new(fake.clone()), 1 << 30);
+        pages.note_footprints(true);
+        let footprint = |offset: usize| {
+            let begin = pages.begin_footprint();
+            assert_eq!(byte(&pages, 7, offset), Ok(7));
+            pages.end_footprint(begin)
+        };
+        // Two words of one line, and one word before and after what is read at once.
+        let (changed, same) = (footprint(300), footprint(308));
+        let begin = pages.begin_footprint();
+        let around = [byte(&pages, 7, 256), byte(&pages, 7, 320)];
+        let around = (around, pages.end_footprint(begin)).1;
+        fake.set(7, 303, 0xee);
+        pages.refresh();
+        assert_eq!([&changed, &same, &around].map(|f| pages.is_unchanged(f)), [false, true, false]);
+        pages.forget_changes();
+        assert!(pages.is_unchanged(&changed));
     }
 
     #[test]
