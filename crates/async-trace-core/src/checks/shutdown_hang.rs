@@ -7,6 +7,7 @@ use crate::finding::{Evidence, Finding, Role, Severity, TaskRef};
 use crate::frame::{Frame, Origin};
 use crate::render::paths::package;
 use crate::snapshot::{Target, Task, TaskState, Thread};
+use rustc_hash::FxHashMap;
 
 pub(super) const CHECK: Check = Check {
     slug: "shutdown-hang",
@@ -134,27 +135,34 @@ fn serves(scene: &Scene<'_>, place: u32) -> Service {
     found
 }
 
-/// The tasks of the program that a server's own task waits for, which is all a library's: those on its connection.
-fn handlers(scene: &Scene<'_>, place: u32, not: &[u32]) -> Vec<u32> {
-    let task = scene.task(place);
-    let of = |task: &Task| match target(task) {
-        Some(Target::File { file }) => Some(file.fd),
+/// The tasks that a server waits for: where one is all a library's, those of the program on its connection.
+fn handlers(scene: &Scene<'_>, pending: impl Iterator<Item = u32>, not: &[u32]) -> Vec<u32> {
+    let is_own = |task: &Task| task.chain.iter().any(|f| f.origin == Origin::Own);
+    let connection = |task: &Task| match target(task) {
+        Some(Target::File { file }) => Some((task.event_loop, file.fd)),
         _ => None,
     };
-    let (false, Some(fd)) = (task.chain.iter().any(|f| f.origin == Origin::Own), of(task)) else {
-        return vec![place];
-    };
-    let is_there = |(other, it): &(u32, &Task)| {
-        *other != place
-            && !not.contains(other)
-            && it.event_loop == task.event_loop
-            && of(it) == Some(fd)
-            && it.chain.iter().any(|f| f.origin == Origin::Own)
-            && stays(scene, *other)
-            && serves(scene, *other) > Service::None
-    };
-    let found: Vec<u32> = scene.tasks().filter(is_there).map(|(other, _)| other).collect();
-    if found.is_empty() { vec![place] } else { found }
+    let mut by_connection: FxHashMap<_, Vec<u32>> = FxHashMap::default();
+    for (place, task) in scene.tasks() {
+        if let Some(connection) = connection(task)
+            && is_own(task)
+            && !not.contains(&place)
+            && stays(scene, place)
+            && serves(scene, place) > Service::None
+        {
+            by_connection.entry(connection).or_default().push(place);
+        }
+    }
+    let mut found: Vec<u32> = pending
+        .flat_map(|place| {
+            let task = scene.task(place);
+            let others = connection(task).filter(|_| !is_own(task)).and_then(|it| by_connection.get(&it));
+            others.cloned().unwrap_or_else(|| vec![place])
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
 }
 
 fn of_task(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings) {
@@ -166,10 +174,7 @@ fn of_task(scene: &Scene<'_>, place: u32, frame: &Frame, findings: &mut Findings
     let guilty: Vec<u32> = match target(task) {
         Some(Target::Tasks { pending, .. }) => {
             let pending = pending.iter().filter_map(|id| scene.index.task(*id)).filter(|t| stays(scene, *t));
-            let mut guilty: Vec<u32> = pending.flat_map(|t| handlers(scene, t, &waits_for_me)).collect();
-            guilty.sort_unstable();
-            guilty.dedup();
-            guilty
+            handlers(scene, pending, &waits_for_me)
         }
         // It polls, or waits for a future that the last of them completes: those that are left. Only what serves a
         // connection is waited for; other tasks may idle until they are cancelled.
