@@ -186,7 +186,7 @@ _stage.run(main)
 """
 # What is said of each, and the line.
 BLOCKED_BY = {
-    "poll": ("waiting for unix socket", "left.recv(1)"),
+    "poll": ("waiting for unix socket", "return left.recv(1)"),
     "child": ("waiting for a child process", "subprocess.run("),
     "queue": ("waiting for another thread's queue", "queue.Queue().get("),
     "jobs": ("waiting for jobs of an executor", "concurrent.futures.wait("),
