@@ -68,12 +68,13 @@ pub(super) fn root(scene: &Scene<'_>, holder: &Holder) -> Option<(String, Option
     for _ in 0..32 {
         let Some(place) = at else { break };
         let task = scene.task(place);
-        let ends_s = task.waits_for.as_ref().and_then(|w| match w.target {
-            // A limit to the rate of something is a pause inside of a lock.
-            Target::Timer { left_s } => left_s,
-            _ => w.timeout_s,
+        let ends_soon = task.waits_for.as_ref().is_some_and(|w| match w.target {
+            // A limit to the rate of something is a pause inside of a lock. One that is over, or whose timer is not among
+            // those that are to come, ends when its loop comes to it.
+            Target::Timer { left_s } => left_s.is_none_or(|left| left <= scene.config.patience_s),
+            _ => scene.ends_soon(w.timeout_s),
         });
-        if scene.ends_soon(ends_s) {
+        if ends_soon {
             return None;
         }
         words = scene.doing(task);
