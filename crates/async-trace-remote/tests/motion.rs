@@ -12,18 +12,29 @@ use std::time::{Duration, Instant};
 use target::{Target, interpreters};
 
 /// Tasks in a ring, each with a queue and a lock of types of its own. Both are made anew for each round, so that their memory
-/// is another's soon after. Two more play ping-pong as fast as two tasks can.
+/// is another's soon after. Two more play ping-pong as fast as two tasks can. All of them rest and move by turns: a look begins
+/// in rest and ends in motion or the other way round, and what it sees is seldom nothing but torn.
 const PROGRAM: &str = "
-import asyncio
+import asyncio, time
 
 RING = 30
+MOVING, RESTING = 0.004, 0.004
 
 def types(n):
     return type(f'Inbox{n}', (asyncio.Queue,), {}), type(f'Gate{n}', (asyncio.Lock,), {})
 
+until = 0
+
+def rest():
+    global until
+    if time.monotonic() > until:
+        time.sleep(RESTING)
+        until = time.monotonic() + MOVING
+
 async def member(n, boxes, next):
     Inbox, Gate = types(n)
     while True:
+        rest()
         inbox, gate = Inbox(), Gate()
         if boxes[n] is not None:
             while not boxes[n].empty():
@@ -55,7 +66,7 @@ asyncio.run(main())
 ";
 
 /// How many waiting tasks are to be seen on each interpreter.
-const WAITING: usize = 200;
+const WAITING: usize = 400;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The type of a resource, as the program calls it.
