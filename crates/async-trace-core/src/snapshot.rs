@@ -498,19 +498,23 @@ pub struct Reach {
     /// Where the program's text has it completed, if no such line can be reached any more, as far as the text tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<Ended>,
+    /// No line of the program's text would complete it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unwritten: bool,
 }
 
 impl Reach {
     /// Nobody was found, as far as was searched.
     #[must_use]
     pub fn nobody(extent: Extent) -> Self {
-        Self { extent, users: Vec::new(), others: Vec::new(), failed: Vec::new(), ended: Vec::new() }
+        let (users, others, failed, ended) = Default::default();
+        Self { extent, users, others, failed, ended, unwritten: false }
     }
 
-    /// Whether somebody who would have completed what is awaited has failed or ended.
+    /// Whether somebody who would have completed what is awaited has failed or ended, or never existed.
     #[must_use]
     pub fn is_bereft(&self) -> bool {
-        !self.failed.is_empty() || !self.ended.is_empty()
+        !self.failed.is_empty() || !self.ended.is_empty() || self.unwritten
     }
 }
 

@@ -110,7 +110,8 @@ impl<'a, 's> Blocked<'a, 's> {
         );
         if let Some(holder) = self.gil_holder {
             let place = words::place(own_line(&holder.stack));
-            summary.push_str(&format!("; thread {} holds it all the time in {place}", holder.name));
+            let doing = kind_of(holder, Some(1.0)).doing;
+            summary.push_str(&format!("; thread {} holds it all the time, {doing} in {place}", holder.name));
         }
         if let Some(holder) = self.lock_holder() {
             summary.push_str(&format!("; {holder}"));
@@ -141,7 +142,12 @@ impl<'a, 's> Blocked<'a, 's> {
             found = found.doubt(doubt);
         }
         found.consequences.extend(self.standstill());
-        found.advice(kind.remedy)
+        found = found.advice(kind.remedy);
+        let holders = self.gil_holder.map(|holder| kind_of(holder, Some(1.0)));
+        if let Some(kind) = holders.filter(|kind| kind.doing != COMPUTING) {
+            found = found.advice(kind.remedy);
+        }
+        found
     }
 
     /// All that stands still with the loop.
@@ -269,6 +275,9 @@ impl<'a, 's> Blocked<'a, 's> {
     }
 }
 
+/// What is said of a thread that computes, where it is not known what.
+const COMPUTING: &str = "computing";
+
 /// What the thread does instead of running the loop.
 struct Kind {
     doing: String,
@@ -337,7 +346,7 @@ fn computing(is_in: &impl Fn(&str, &str) -> bool, says: &impl Fn(&[&str]) -> boo
             ("pickling", "do large objects in a thread or process")
         } else {
             (
-                "computing",
+                COMPUTING,
                 "compute in a process or a thread, or give way now and then with `await asyncio.sleep(0)`",
             )
         };
@@ -464,11 +473,17 @@ fn runs_below_a_task(thread: &Thread) -> bool {
         && thread.stack.last().is_some_and(|f| matches!(f.kind, FrameKind::Function | FrameKind::Native))
 }
 
-/// The thread that holds the GIL all the time at the same line while the loop's thread wants it.
+/// The thread that holds the GIL all the time at the same line while the loop's thread wants it. Who waits for the GIL
+/// wakes up every few milliseconds to ask for it, and is seen so now and then.
 fn gil_holder<'a>(scene: &Scene<'a>, thread: &Thread) -> Option<&'a Thread> {
+    let mut asking = 0;
+    let stands = scene.history.thread_always(thread.tid, |_, then| {
+        asking += usize::from(then.waits_for_gil);
+        then.holds_gil != Some(true) && crate::diff::same_lines(&then.stack, &thread.stack)
+    });
     if scene.history.interval_s < 0.9 * scene.config.blocked_s
-        || !thread.waits_for_gil
-        || !scene.history.thread_always(thread.tid, |_, t| t.waits_for_gil)
+        || !stands
+        || 2 * asking < scene.history.looks().len()
     {
         return None;
     }

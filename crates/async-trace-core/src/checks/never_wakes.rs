@@ -105,6 +105,10 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
                 "; {function}(){more}, which would {would} it, {have} ended, and nothing calls {them} again"
             );
         }
+        let is_unwritten = reach.is_some_and(|reach| reach.unwritten);
+        if is_unwritten {
+            let _ = write!(summary, "; no line of the program would {} it", would(scene, task));
+        }
         let mut found = finding(CHECK.slug, Severity::Error, summary).evidence([scene.waits_evidence(first)]);
         found.evidence[0].count = (n > 1).then_some(n as u32);
         found.evidence.extend(words::failures(failed));
@@ -117,6 +121,9 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         } else if !ended.is_empty() {
             found = found.advice("let it be completed on every way out of that function: `try … finally`");
         }
+        if is_unwritten {
+            found = found.advice(format!("{} it where what is waited for comes about", would(scene, task)));
+        }
         found.consequences = scene.consequences(&others);
         if is_known {
             if scene.graph.is_uncertain(knot.nodes[0]) {
@@ -125,7 +132,8 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
             found = found
                 .advice("find who should have completed it: a callback that was never registered, or an object that was dropped");
         } else {
-            found = found.doubt(if ended.is_empty() { words::ONLY_VARIABLES } else { words::ONLY_TEXT });
+            let is_by_text = is_unwritten || !ended.is_empty();
+            found = found.doubt(if is_by_text { words::ONLY_TEXT } else { words::ONLY_VARIABLES });
         }
         findings.add_alike(words::place(own_frame(&task.chain)), found, behind.iter().copied());
     }

@@ -33,7 +33,7 @@ use crate::text::Text;
 /// The first bytes of every recording: no text, and damaged by whoever takes it for one.
 pub const MAGIC: &[u8; 8] = b"\x89ATR\r\n\x1a\n";
 /// The version of the format that is written, and the only one that is read.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;
 
 /// The length of magic and version.
 const PREAMBLE: usize = 10;

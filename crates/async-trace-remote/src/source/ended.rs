@@ -15,6 +15,13 @@ const MAX_FILES: usize = 256;
 /// So many lines are told that would have completed something.
 const MAX_TOLD: usize = 3;
 
+/// Who would have completed something: nobody is left who would, or no line says so at all.
+#[derive(Clone, Default)]
+struct Bereft {
+    ended: Vec<Ended>,
+    unwritten: bool,
+}
+
 /// What a task waits for, at a line of the program: all that do so there wait for the same kind of thing.
 type Line = (Text, u32, &'static [&'static str]);
 
@@ -26,7 +33,7 @@ impl Sources<'_> {
         }
         let Some(mut program) = self.program(snapshot, unhelped) else { return };
         let kinds: FxHashMap<_, _> = snapshot.resources.iter().map(|r| (r.id, r.kind)).collect();
-        let mut known: FxHashMap<Line, Vec<Ended>> = FxHashMap::default();
+        let mut known: FxHashMap<Line, Bereft> = FxHashMap::default();
         let mut of_resources = FxHashMap::default();
         for task in snapshot.tasks.iter_mut().filter(|task| unhelped.tasks.contains(&task.id)) {
             let kind = match task.waits_for.as_ref().map(|wait| &wait.target) {
@@ -35,31 +42,33 @@ impl Sources<'_> {
             };
             let by = users::completed_by(kind);
             let Some((file, line)) = own_line(task) else { continue };
-            let ended = known.entry((file.clone(), line, by));
-            let ended = ended.or_insert_with(|| ended_at(&mut program, &file, line, by));
-            if ended.is_empty() {
+            let bereft = known.entry((file.clone(), line, by));
+            let bereft = bereft.or_insert_with(|| bereft_at(&mut program, &file, line, by));
+            // Whoever waits for ever has an event or a future for it, but no condition.
+            bereft.unwritten &= kind == Some(ResourceKind::Condition);
+            if bereft.ended.is_empty() && !bereft.unwritten {
                 continue;
             }
             let Some(wait) = &mut task.waits_for else { continue };
             match &mut wait.target {
-                Target::Future { reach, .. } => note(reach.get_or_insert_with(|| Box::new(nobody())), ended),
+                Target::Future { reach, .. } => note(reach.get_or_insert_with(|| Box::new(nobody())), bereft),
                 Target::Resource { id } if kind == Some(ResourceKind::Manager) => {
                     // An object of the program: what it has to bring is this future.
                     let Some(future) = wait.future else { continue };
                     let mut reach = Box::new(nobody());
-                    note(&mut reach, ended);
+                    note(&mut reach, bereft);
                     let type_name =
                         unhelped.type_names.get(&task.id).cloned().unwrap_or_else(|| "Future".into());
                     wait.within = Some(*id);
                     wait.target = Target::Future { id: future, type_name, reach: Some(reach) };
                 }
-                Target::Resource { id } => _ = of_resources.insert(*id, ended.clone()),
+                Target::Resource { id } => _ = of_resources.insert(*id, bereft.clone()),
                 _ => {}
             }
         }
         for resource in &mut snapshot.resources {
-            if let Some(ended) = of_resources.get(&resource.id) {
-                note(resource.reach.get_or_insert_with(nobody), ended);
+            if let Some(bereft) = of_resources.get(&resource.id) {
+                note(resource.reach.get_or_insert_with(nobody), bereft);
             }
         }
     }
@@ -97,10 +106,11 @@ fn nobody() -> Reach {
     Reach::nobody(Extent::Frames)
 }
 
-fn note(reach: &mut Reach, ended: &[Ended]) {
+fn note(reach: &mut Reach, bereft: &Bereft) {
     // Whoever has failed is a better reason.
     if reach.failed.is_empty() {
-        reach.ended = ended.to_vec();
+        reach.ended.clone_from(&bereft.ended);
+        reach.unwritten = bereft.unwritten;
     }
 }
 
@@ -111,15 +121,18 @@ fn own_line(task: &Task) -> Option<(Text, u32)> {
 }
 
 /// Who would have completed what is awaited at a line.
-fn ended_at(program: &mut Program, file: &str, line: u32, by: &[&str]) -> Vec<Ended> {
-    let Some(waits) = program.place(file, line) else { return Vec::new() };
+fn bereft_at(program: &mut Program, file: &str, line: u32, by: &[&str]) -> Bereft {
+    let nothing = Bereft::default;
+    let Some(waits) = program.place(file, line) else { return nothing() };
     let Some(name) = text::awaited(&program.file(waits).1[waits.line]).map(str::to_owned) else {
-        return Vec::new();
+        return nothing();
     };
-    let Some(calls) = program.calls_of_methods(by, &name) else { return Vec::new() };
-    if calls.is_empty() || !calls.iter().all(|place| program.is_over(*place)) || !program.stays_inside(&name)
-    {
-        return Vec::new();
+    let Some(calls) = program.calls_of_methods(by, &name) else { return nothing() };
+    if !calls.iter().all(|place| program.is_over(*place)) || !program.stays_inside(&name) {
+        return nothing();
+    }
+    if calls.is_empty() {
+        return Bereft { unwritten: true, ..nothing() };
     }
     // Where what is awaited is kept: `self.pending[key] = future`.
     let mut related = vec![name];
@@ -146,7 +159,7 @@ fn ended_at(program: &mut Program, file: &str, line: u32, by: &[&str]) -> Vec<En
         found.push(Ended { at: frame(program, call), created, dropped });
     }
     found.truncate(MAX_TOLD);
-    found
+    Bereft { ended: found, unwritten: false }
 }
 
 /// A line of a program as a frame.

@@ -134,7 +134,7 @@ task a
   a app.py:1
   waits sleep timer 1
 "), @"
-    0 blocked-loop (error, proven): the event loop of thread MainThread has been blocked for 2.0 s waiting for the GIL in EpollSelector.select() at selectors.py:468; thread cruncher holds it all the time in crunch() at native.py:8
+    0 blocked-loop (error, proven): the event loop of thread MainThread has been blocked for 2.0 s waiting for the GIL in EpollSelector.select() at selectors.py:468; thread cruncher holds it all the time, computing in crunch() at native.py:8
       blocked thread MainThread EpollSelector.select selectors.py:468: blocks the loop's thread waiting for the GIL
       works thread cruncher crunch native.py:8: holds the GIL
       => 1 [a] stands still with the loop

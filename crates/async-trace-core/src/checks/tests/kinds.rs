@@ -229,6 +229,27 @@ task b
 }
 
 #[test]
+fn a_condition_that_no_line_notifies() {
+    let text = "
+condition ready
+  unwritten
+task a
+  a app.py:1
+  waits wait ready
+task b
+  b app.py:5
+  waits sleep timer 5
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 never-wakes (error, suspected): task a will probably never go on: in a() at app.py:1 it awaits Condition `ready`; no line of the program would notify it
+      waits task a a app.py:1: waits for Condition `ready`
+      ? what else could do so was looked for only in the text of the program, not in its libraries
+      try notify it where what is waited for comes about
+    ");
+    assert_eq!(after_two_seconds(&text.replace("  unwritten\n", "")), "healthy");
+}
+
+#[test]
 fn an_event_whose_setter_has_ended() {
     let text = "
 event ready unset
