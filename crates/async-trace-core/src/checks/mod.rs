@@ -24,6 +24,7 @@ mod stuck_task;
 mod swallowed_cancel;
 mod task_flood;
 mod task_leak;
+mod transactions;
 mod words;
 
 use crate::diff::{History, own_frame};

@@ -4,6 +4,7 @@
 //! short: a request in flight that keeps a connection, a client's request, or siblings that are done
 //! waiting. Whoever listens (websockets, subscriptions, long polls, consumers) is left alone.
 
+use super::transactions::Open;
 use super::words::{self, amount};
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
@@ -108,14 +109,22 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
     if !scene.time_passed() {
         return;
     }
+    let open: Vec<Open<'_>> = Open::all(scene).collect();
     for (place, task) in scene.tasks() {
         if findings.explains(place) || task.state != TaskState::Waiting || !scene.is_still(place) {
             continue;
         }
-        let Some(on_behalf) = on_behalf(scene, task) else { continue };
         if !is_call(scene, task) {
             continue;
         }
+        let open = open.iter().find(|open| open.may_block(scene, place));
+        let kept_open = open.map(|open| format!("; {}", open.says(scene)));
+        let Some(mut on_behalf) =
+            on_behalf(scene, task).or_else(|| kept_open.as_ref().map(|_| String::new()))
+        else {
+            continue;
+        };
+        on_behalf.extend(kept_open);
         let speaker = scene.task(scene.spokesman(place));
         let frame = own_frame(&speaker.chain);
         let api = api(&task.chain).next().map_or_else(String::new, |f| format!(" in {}()", f.function));
@@ -143,6 +152,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
                 lines.push(line);
             }
         }
+        lines.extend(open.map(|open| open.evidence(scene)));
         let mut found = finding(CHECK.slug, Severity::Warning, summary).evidence(lines);
         found.consequences = scene.consequences(&behind);
         let found = found
@@ -162,7 +172,7 @@ fn api(chain: &[Frame]) -> impl Iterator<Item = &Frame> {
 }
 
 /// Whether the wait is a request in flight, by its nature or by the names of the functions called.
-fn is_call(scene: &Scene<'_>, task: &Task) -> bool {
+pub(super) fn is_call(scene: &Scene<'_>, task: &Task) -> bool {
     let Some(waits) = &task.waits_for else { return false };
     if scene.ends_soon(waits.timeout_s) {
         return false;

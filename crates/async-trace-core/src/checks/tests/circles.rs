@@ -438,3 +438,43 @@ thread 4712 worker sleeping syscall futex
 ";
     assert_eq!(after_two_seconds(from_outside), "healthy");
 }
+
+/// A transaction that is open while its task waits for a lock, whose holder waits for the same database.
+const ROWS: &str = "
+lock stock locked
+task settle
+  settle pay.py:10
+    in asyncpg.transaction.Transaction
+  std Lock.acquire asyncio/locks.py:99
+  waits acquire stock
+task pay
+  pay pay.py:15
+  holds stock taken 14
+  lib Connection.execute site-packages/asyncpg/connection.py:350
+  waits await tcp 8 10.0.0.1:40000 10.0.0.2:5432 ESTABLISHED
+";
+
+#[test]
+fn a_transaction_that_waits_for_whoever_waits_for_it() {
+    assert_snapshot!(after_two_seconds(ROWS), @"
+    0 deadlock (error, suspected): task settle keeps asyncpg Transaction open in settle() at pay.py:10, where it waits for Lock `stock`, in the end for task pay, which waits for tcp socket 10.0.0.2:5432 (fd 8) in pay() at pay.py:15: probably for what this transaction has locked
+      holds task settle settle pay.py:10: keeps asyncpg Transaction open, which may have locked what is asked for; it waits for Lock `stock`
+      holds task pay pay pay.py:15: holds Lock `stock`, taken at line 14
+      waits task pay pay pay.py:15: waits for tcp socket 10.0.0.2:5432 (fd 8)
+      ? what a transaction has locked is known to the database only
+      try do not wait for other tasks inside of a transaction: end it first, or take their lock before it
+      try ask the database who waits for whom: PostgreSQL's pg_stat_activity and pg_blocking_pids(), for one
+    ");
+    // Without a transaction, or where the call goes elsewhere, it is a lock that is held for long.
+    for other in [
+        ROWS.replace("    in asyncpg.transaction.Transaction\n", ""),
+        ROWS.replace("asyncpg.transaction.Transaction", "psycopg.transaction.AsyncTransaction"),
+        ROWS.replace("asyncpg.transaction.Transaction", "aiohttp.client.ClientSession"),
+    ] {
+        assert!(after_two_seconds(&other).starts_with("0 stuck-task"), "{other}");
+    }
+    // A transaction that is at work will be done.
+    let works = "  lib Connection.execute site-packages/asyncpg/connection.py:350\n  waits await tcp 9 10.0.0.1:40001 10.0.0.2:5432 ESTABLISHED\n";
+    let works = ROWS.replace("  std Lock.acquire asyncio/locks.py:99\n  waits acquire stock\n", works);
+    assert_eq!(after_two_seconds(&works), "healthy");
+}

@@ -539,3 +539,28 @@ task inner
         "{told}"
     );
 }
+
+#[test]
+fn a_query_that_a_transaction_of_another_task_may_block() {
+    let text = "
+task settle
+  settle pay.py:10
+    in asyncpg.transaction.Transaction
+  lib ClientSession._request site-packages/aiohttp/client.py:770
+  waits read tcp 9 10.0.0.1:40001 10.0.0.3:80 ESTABLISHED
+task pay
+  pay pay.py:15
+  lib Connection.execute site-packages/asyncpg/connection.py:350
+  waits await tcp 8 10.0.0.1:40000 10.0.0.2:5432 ESTABLISHED
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 slow-call (warning, suspected): task pay has waited for at least 2.0 s in pay() at pay.py:15 in Connection.execute(): it waits for tcp socket 10.0.0.2:5432 (fd 8); task settle keeps asyncpg Transaction open in settle() at pay.py:10, where it reads from tcp socket 10.0.0.3:80 (fd 9)
+      waits task pay pay pay.py:15: waits for tcp socket 10.0.0.2:5432 (fd 8)
+      holds task settle settle pay.py:10: keeps asyncpg Transaction open, which may have locked what is asked for; it reads from tcp socket 10.0.0.3:80 (fd 9)
+      ? it may just take its time
+      try look at the other end: a slow query, a lock in the database, a service that does not answer
+      try bound the call by `asyncio.timeout(…)` or the client's own timeout
+    ");
+    let without = text.replace("    in asyncpg.transaction.Transaction\n", "");
+    assert_eq!(after_two_seconds(&without), "healthy");
+}
