@@ -214,19 +214,28 @@ def line_of_with(frame, name):
     return None
 
 
+def at(task, hold):
+    return hold.get("through") or task["chain"][hold["frame"]]
+
+
+def through(hold):
+    frame = hold.get("through")
+    return frame and {key: frame[key] for key in ("function", "file", "line")}
+
+
 def test_what_every_task_holds(oracle):
     def expected(task):
         holds = (
-            [hold["resource"], hold["frame"], hold["guessed"], hold["name"],
-             line_of_with(task["chain"][hold["frame"]], hold["name"])]
+            [hold["resource"], hold["frame"], hold["guessed"], hold["name"], hold["through"],
+             line_of_with(hold["through"] or task["chain"][hold["frame"]], hold["name"])]
             for hold in task["holds"]
         )  # fmt: skip
         return sorted(holds, key=repr)
 
     def actual(read):
         holds = (
-            [hold["resource"], hold["frame"], hold["trust"] == "guessed", hold.get("name"),
-             hold.get("taken_line") if line_of_with(read["chain"][hold["frame"]], hold.get("name")) else None]
+            [hold["resource"], hold["frame"], hold["trust"] == "guessed", hold.get("name"), through(hold),
+             hold.get("taken_line") if line_of_with(at(read, hold), hold.get("name")) else None]
             for hold in read.get("holds", [])
         )  # fmt: skip
         return sorted(holds, key=repr)
@@ -271,7 +280,8 @@ def test_resources_their_state_waiters_and_holders(oracle):
         wrong.compare(f"{what}: waiters", known["waiters"], resource.get("waiters", []))
         holders = []
         for holder in known["holders"]:
-            frame = [each for each in tasks[holder["task"]]["chain"] if each["function"] == holder["at"]][-1]
+            chain = tasks[holder["task"]]["chain"]
+            frame = holder["through"] or [each for each in chain if each["function"] == holder["at"]][-1]
             holders.append([holder["task"], frame["function"], frame["file"], frame["line"], holder["guessed"]])
         said = [
             [each.get("task"), *(each["at"][key] for key in ("function", "file", "line")), each["trust"] == "guessed"]

@@ -101,9 +101,14 @@ class Truth:
             if task not in waiters:
                 waiters.append(task)
 
-    def holds(self, task, resource, at, name=None, guessed=False):
-        """`task` holds `resource`, taken in its frame `at`."""
-        self.tasks[task].holds.append({"resource": resource, "at": at, "name": name, "guessed": guessed})
+    def holds(self, task, resource, at, name=None, guessed=False, through=None):
+        """`task` holds `resource`, taken in its frame `at`, or by way of a suspended generator that this frame has."""
+        if through is not None:
+            frame = through.ag_frame if hasattr(through, "ag_frame") else through.gi_frame
+            code = frame.f_code
+            through = {"function": through.__qualname__, "file": code.co_filename, "line": frame.f_lineno}
+        hold = {"resource": resource, "at": at, "name": name, "guessed": guessed, "through": through}
+        self.tasks[task].holds.append(hold)
 
     def inside(self, task, manager, at, name=None):
         """`task` is inside of another `with` block of its frame `at`."""
@@ -196,7 +201,8 @@ class Truth:
         for expected in self.tasks.values():
             for hold in expected.holds:
                 if hold["resource"] is obj:
-                    holders.append({"task": expected.task, "at": hold["at"], "guessed": hold["guessed"]})
+                    holder = {key: hold[key] for key in ("at", "guessed", "through")}
+                    holders.append({"task": expected.task, **holder})
         return {**known, "holders": holders}
 
 

@@ -803,6 +803,10 @@ pub struct Hold {
     /// The line of the `with` that took it, in the holding frame's file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_line: Option<u32>,
+    /// The suspended generator whose `with` took it, and where that stands: the holding frame goes through what it yields,
+    /// or has it in a variable (then it is guessed that it will go on with it).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<Frame>,
 }
 
 /// A `with` or `async with` block a frame is inside of.

@@ -9,7 +9,7 @@ use crate::memory::addr::Addr;
 use crate::process::Identity;
 use crate::process::surroundings::Surroundings;
 use crate::process::threads::OsThread;
-use async_trace_core::frame::Origin;
+use async_trace_core::frame::{Frame, Origin};
 use async_trace_core::snapshot::{
     Awaiter, Capture, Consistency, EventLoop, Extent, Handling, Hold, Holder, Id, Job, LoopState, Problem,
     ProblemCode, Process, Reach, Resource, ResourceKind, SCHEMA, Snapshot, Source, Syscall, Target, Task,
@@ -147,6 +147,22 @@ impl<'f> Assembly<'_, '_, 'f> {
         Some(when? - self.now?).filter(|left| left.is_finite())
     }
 
+    fn hold(&self, found: &walk::Hold) -> Hold {
+        Hold {
+            resource: found.resource.into(),
+            frame: found.frame,
+            trust: found.trust,
+            name: found.name.clone(),
+            taken_line: found.taken_line,
+            through: self.through(found),
+        }
+    }
+
+    /// Where the generator stands by way of which something is held.
+    fn through(&self, hold: &walk::Hold) -> Option<Frame> {
+        self.session.places.frame(hold.through?)
+    }
+
     /// For how long the target has been running, at most: `starttime` counts hundredths of a second since the boot,
     /// those included in which the machine slept.
     fn age_s(&self) -> Option<f64> {
@@ -269,7 +285,7 @@ impl<'f> Assembly<'_, '_, 'f> {
                 task: found.running_task.map(Id::from),
                 job,
                 waits_for,
-                holds: found.holds.iter().map(hold).collect(),
+                holds: found.holds.iter().map(|found| self.hold(found)).collect(),
             });
         }
         let main = self.facts.identity.pid;
@@ -331,10 +347,11 @@ impl<'f> Assembly<'_, '_, 'f> {
                 _ => {}
             }
             for hold in &found.holds {
+                let at = self.through(hold).or_else(|| found.chain.get(hold.frame as usize).cloned());
                 self.holders.entry(hold.resource).or_default().push(Holder {
                     task: Some(found.addr.into()),
                     thread: None,
-                    at: found.chain.get(hold.frame as usize).cloned(),
+                    at,
                     trust: hold.trust,
                     taken_line: hold.taken_line,
                 });
@@ -353,7 +370,7 @@ impl<'f> Assembly<'_, '_, 'f> {
                 chain: found.chain.clone(),
                 waits_for,
                 awaited_by: Vec::new(),
-                holds: found.holds.iter().map(hold).collect(),
+                holds: found.holds.iter().map(|found| self.hold(found)).collect(),
                 contexts: found.contexts.clone(),
                 handling,
                 connection: connection.map(Box::new),
@@ -538,16 +555,6 @@ fn lost(task: &walk::Task, walked: &Walked) -> Option<Reach> {
 fn user(task: Option<&walk::Task>, thread: Option<u32>) -> Holder {
     let at = task.and_then(|task| task.chain.iter().rfind(|frame| frame.origin == Origin::Own).cloned());
     Holder { task: task.map(|task| task.addr.into()), thread, at, taken_line: None, trust: Trust::Inferred }
-}
-
-fn hold(found: &walk::Hold) -> Hold {
-    Hold {
-        resource: found.resource.into(),
-        frame: found.frame,
-        trust: found.trust,
-        name: found.name.clone(),
-        taken_line: found.taken_line,
-    }
 }
 
 fn problems(pass: &Pass) -> Vec<Problem> {

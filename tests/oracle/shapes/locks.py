@@ -235,3 +235,51 @@ async def lock_that_waiters_of_many_tasks_get_in_turn(t):
     waited = t.resource(lock, "lock", locked=True)
     for _ in range(70):  # more than one block of a deque
         t.waits(t.task(take(lock)), waited, "acquire", name="lock")
+
+
+async def rows(lock):
+    async with lock:
+        yield 1
+        yield 2
+
+
+class Cursor:
+    def __init__(self, lock):
+        self.rows = rows(lock)
+
+
+@shape
+async def lock_of_a_generator_that_a_loop_goes_through(t):
+    async def read(generator, future):
+        async for _ in generator:
+            await future
+
+    lock = asyncio.Lock()
+    future, target = pending(t)
+    generator = rows(lock)
+    holder = t.task(read(generator, future))
+    t.waits(holder, target)
+    await t.settle()
+    t.resource(lock, "lock", locked=True)
+    t.holds(holder, lock, at=read.__qualname__, name="lock", through=generator)
+    waiter = t.task(take(lock))
+    t.waits(waiter, {"kind": "resource", "id": lock}, "acquire", name="lock")
+
+
+@shape
+async def semaphore_of_a_generator_in_a_variable(t):
+    async def read(cursor, future):
+        await cursor.rows.__anext__()
+        await future
+        return cursor
+
+    semaphore = asyncio.Semaphore(1)
+    future, target = pending(t)
+    cursor = Cursor(semaphore)
+    holder = t.task(read(cursor, future))
+    t.waits(holder, target)
+    await t.settle()
+    t.resource(semaphore, "semaphore", size=0)
+    t.holds(holder, semaphore, at=read.__qualname__, name="lock", guessed=True, through=cursor.rows)
+    waiter = t.task(take(semaphore))
+    t.waits(waiter, {"kind": "resource", "id": semaphore}, "acquire", name="lock")

@@ -516,7 +516,12 @@ impl<'a, 's> Circle<'a, 's> {
         let has_thread = self.actors.iter().any(|actor| matches!(actor, Actor::Thread(_)));
         let kinds: Vec<ResourceKind> = self.resources.iter().map(|r| r.kind).collect();
         let is = |kind| kinds.contains(&kind);
-        if is(ResourceKind::ThreadLock) || is(ResourceKind::ThreadRlock) {
+        let is_by_a_generator = |(it, holders): &(&Resource, Cow<'_, [Holder]>)| {
+            holders.iter().any(|holder| self.scene.is_by_a_generator(it, holder))
+        };
+        if self.holders.iter().any(is_by_a_generator) {
+            words::CLOSE_GENERATOR.to_owned()
+        } else if is(ResourceKind::ThreadLock) || is(ResourceKind::ThreadRlock) {
             "do not hold a threading lock across an `await`: use asyncio.Lock, or release it before"
                 .to_owned()
         } else if is(ResourceKind::Executor) {

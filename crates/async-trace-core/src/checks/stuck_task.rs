@@ -123,6 +123,9 @@ fn describe(scene: &Scene<'_>, lock: &Resource, holder: &Holder, root: String, w
     if holder.trust == Trust::Guessed {
         found = found.doubt("who holds the lock is inferred from code, not read");
     }
+    if scene.is_by_a_generator(lock, holder) {
+        found = found.advice(words::CLOSE_GENERATOR);
+    }
     found
         .advice("do not wait for the network or another slow thing while holding a lock")
         .advice("or bound it by `asyncio.timeout(…)`")

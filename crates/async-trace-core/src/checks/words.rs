@@ -76,6 +76,10 @@ pub(super) fn ended(ended: &[Ended]) -> impl Iterator<Item = Evidence> {
     })
 }
 
+/// What helps where a generator holds something.
+pub(super) const CLOSE_GENERATOR: &str = "a generator has what its `with` blocks took for as long as it is suspended: close it \
+     when done, by `contextlib.aclosing(…)`, or do not `yield` inside of such a block";
+
 /// `1 task`, `3 tasks`.
 pub(super) fn amount(n: usize, noun: &str) -> String {
     crate::render::units::amount(n as u64, noun)
@@ -302,6 +306,14 @@ impl Scene<'_> {
         evidence
     }
 
+    /// Whether a task holds something by way of a suspended generator that it has.
+    pub(super) fn is_by_a_generator(&self, it: &Resource, holder: &Holder) -> bool {
+        let owner = holder.task.and_then(|id| self.index.get_task(id));
+        owner.is_some_and(|task| {
+            task.holds.iter().any(|hold| hold.resource == it.id && hold.through.is_some())
+        })
+    }
+
     /// An evidence line about who holds something.
     pub(super) fn holds_evidence(&self, it: &Resource, holder: &Holder, name: Option<&str>) -> Evidence {
         let mut text = format!("holds {}", resource(it, name));
@@ -309,6 +321,9 @@ impl Scene<'_> {
             && taken != at.line
         {
             text.push_str(&format!(", taken at line {taken}"));
+        }
+        if self.is_by_a_generator(it, holder) {
+            text.push_str(", by way of a generator that is suspended there");
         }
         let owner = holder.task.and_then(|id| self.index.get_task(id));
         let mut evidence =

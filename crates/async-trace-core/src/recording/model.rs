@@ -159,7 +159,7 @@ fields!(FailedTask { name, function, created });
 fields!(Child { state, syscall, our_end, served });
 fields!(WaitsFor { target, verb, trust, name, within, timeout_s } but future);
 fields!(Awaiter { task, verb });
-fields!(Hold { resource, frame, trust, name, taken_line });
+fields!(Hold { resource, frame, trust, name, taken_line, through });
 fields!(Context { type_name, frame, id });
 fields!(Creation { stack, kept_by, task });
 fields!(Detail { name, value });

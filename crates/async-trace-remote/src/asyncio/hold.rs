@@ -129,6 +129,7 @@ impl Place<'_, '_> {
             name: names::of(self.session, object, self.nodes, self.index)
                 .or_else(|| names::of(self.session, alias, self.nodes, self.index)),
             taken_line,
+            through: None,
         });
     }
 

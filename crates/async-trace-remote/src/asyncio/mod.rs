@@ -13,6 +13,7 @@ mod event_loop;
 mod executor;
 pub(crate) mod failed;
 mod find;
+mod generators;
 pub(crate) mod heap;
 mod hold;
 mod hook;

@@ -68,6 +68,7 @@ pub(crate) fn read(session: &Session<'_>, walked: &mut Walked) {
                 trust: Trust::Inferred,
                 name: None,
                 taken_line: None,
+                through: None,
             };
             found.push((candidate.task, hold));
         }

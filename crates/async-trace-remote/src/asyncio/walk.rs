@@ -133,6 +133,8 @@ pub(crate) struct Hold {
     pub trust: Trust,
     pub name: Option<Text>,
     pub taken_line: Option<u32>,
+    /// The place of a suspended generator that has it, which is no part of the chain.
+    pub through: Option<u32>,
 }
 
 /// A wait, before all that it could be linked with is known.

@@ -478,3 +478,31 @@ fn a_transaction_that_waits_for_whoever_waits_for_it() {
     let works = ROWS.replace("  std Lock.acquire asyncio/locks.py:99\n  waits acquire stock\n", works);
     assert_eq!(after_two_seconds(&works), "healthy");
 }
+
+#[test]
+fn a_lock_that_a_suspended_generator_has() {
+    let text = "
+lock stock locked
+task main
+  main app.py:19
+  holds stock guessed through rows app.py:8
+  waits await tasks second
+task second
+  second app.py:14
+  rows app.py:6
+  std Lock.acquire asyncio/locks.py:99
+  waits acquire stock
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 deadlock (error, suspected): task main holds Lock `stock` and waits for task second in main() at app.py:19; task second waits for Lock `stock` in rows() at app.py:6
+      holds task main rows app.py:8: holds Lock `stock`, by way of a generator that is suspended there
+      waits task main main app.py:19: waits for task second
+      waits task second rows app.py:6: waits for Lock `stock`
+      ? not every holder could be read from memory; some are inferred from code
+      try a generator has what its `with` blocks took for as long as it is suspended: close it when done, by `contextlib.aclosing(…)`, or do not `yield` inside of such a block
+    ");
+    assert_eq!(
+        after_two_seconds(&text.replace("waits await tasks second", "waits sleep timer 3")),
+        "healthy"
+    );
+}

@@ -191,7 +191,10 @@ impl Speaker<'_> {
             return;
         };
         self.resource(line, resource, hold.name.as_deref());
-        if let Some(frame) = stack.get(hold.frame as usize) {
+        if let Some(frame) = hold.through.as_ref().or_else(|| stack.get(hold.frame as usize)) {
+            if hold.through.is_some() {
+                line.say(" by way of ").put(Role::Function, &frame.function);
+            }
             line.say(if hold.taken_line.is_some() { ", taken" } else { "" });
             self.place(line, frame, hold.taken_line);
         }
