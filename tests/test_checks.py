@@ -20,7 +20,6 @@ SICK = {
     "child_pipe_full": (["child-stuck"], "await child.wait()"),
     "clients_gone": (["task-leak"], "writer.write(await news.get())"),
     "clients_left": (["task-leak"], "writer.write(await news.get())"),
-    "conditions": (["never-wakes"], "await self.changed.wait_for("),
     "consumer_died": (["queue-stuck"], "await jobs.put(amount)"),
     "deadlock_events": (["deadlock"], "await self.stocked.wait()"),
     "deadlock_lock_ring": (["deadlock"], "async with self.right"),

@@ -498,9 +498,9 @@ pub struct Reach {
     /// Where the program's text has it completed, if no such line can be reached any more, as far as the text tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<Ended>,
-    /// No line of the program's text would complete it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub unwritten: bool,
+    /// A line that takes a condition to change what it stands for, where no line of the program's text notifies it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unnotified: Option<Frame>,
 }
 
 impl Reach {
@@ -508,13 +508,13 @@ impl Reach {
     #[must_use]
     pub fn nobody(extent: Extent) -> Self {
         let (users, others, failed, ended) = Default::default();
-        Self { extent, users, others, failed, ended, unwritten: false }
+        Self { extent, users, others, failed, ended, unnotified: None }
     }
 
     /// Whether somebody who would have completed what is awaited has failed or ended, or never existed.
     #[must_use]
     pub fn is_bereft(&self) -> bool {
-        !self.failed.is_empty() || !self.ended.is_empty() || self.unwritten
+        !self.failed.is_empty() || !self.ended.is_empty() || self.unnotified.is_some()
     }
 }
 

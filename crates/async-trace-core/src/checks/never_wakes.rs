@@ -4,7 +4,7 @@
 use super::words;
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
-use crate::finding::Severity;
+use crate::finding::{Evidence, Role, Severity};
 use crate::graph::Node;
 use crate::snapshot::{Extent, Reach, ResourceKind, Target, Task, TaskState};
 use std::fmt::Write as _;
@@ -105,9 +105,9 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
                 "; {function}(){more}, which would {would} it, {have} ended, and nothing calls {them} again"
             );
         }
-        let is_unwritten = reach.is_some_and(|reach| reach.unwritten);
-        if is_unwritten {
-            let _ = write!(summary, "; no line of the program would {} it", would(scene, task));
+        let unnotified = reach.and_then(|reach| reach.unnotified.as_ref());
+        if let Some(at) = unnotified {
+            let _ = write!(summary, "; {}() takes it, but no line of the program notifies it", at.function);
         }
         let mut found = finding(CHECK.slug, Severity::Error, summary).evidence([scene.waits_evidence(first)]);
         found.evidence[0].count = (n > 1).then_some(n as u32);
@@ -121,8 +121,12 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         } else if !ended.is_empty() {
             found = found.advice("let it be completed on every way out of that function: `try … finally`");
         }
-        if is_unwritten {
-            found = found.advice(format!("{} it where what is waited for comes about", would(scene, task)));
+        if unnotified.is_some() {
+            let line = Evidence::new(Role::Completes, "takes it, and does not notify it").at(unnotified);
+            found.evidence.push(line);
+            found = found.advice(
+                "call `notify()` or `notify_all()` inside of the block that changes what is waited for",
+            );
         }
         found.consequences = scene.consequences(&others);
         if is_known {
@@ -132,7 +136,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
             found = found
                 .advice("find who should have completed it: a callback that was never registered, or an object that was dropped");
         } else {
-            let is_by_text = is_unwritten || !ended.is_empty();
+            let is_by_text = unnotified.is_some() || !ended.is_empty();
             found = found.doubt(if is_by_text { words::ONLY_TEXT } else { words::ONLY_VARIABLES });
         }
         findings.add_alike(words::place(own_frame(&task.chain)), found, behind.iter().copied());

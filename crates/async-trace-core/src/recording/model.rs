@@ -152,7 +152,7 @@ fields!(Job { future, task, function, executor });
 fields!(Callback { function, task });
 fields!(Operation { name, age_s, at });
 fields!(Connection { closed, half_closed, file });
-fields!(Reach { extent, users, others, failed, ended, unwritten });
+fields!(Reach { extent, users, others, failed, ended, unnotified });
 fields!(Ended { at, created, dropped });
 fields!(Failure { error, at, task });
 fields!(FailedTask { name, function, created });

@@ -15,11 +15,12 @@ const MAX_FILES: usize = 256;
 /// So many lines are told that would have completed something.
 const MAX_TOLD: usize = 3;
 
-/// Who would have completed something: nobody is left who would, or no line says so at all.
+/// Why nobody is left who would complete something.
 #[derive(Clone, Default)]
 struct Bereft {
     ended: Vec<Ended>,
-    unwritten: bool,
+    /// A line that takes a condition, where no line notifies it.
+    unnotified: Option<Frame>,
 }
 
 /// What a task waits for, at a line of the program: all that do so there wait for the same kind of thing.
@@ -44,9 +45,7 @@ impl Sources<'_> {
             let Some((file, line)) = own_line(task) else { continue };
             let bereft = known.entry((file.clone(), line, by));
             let bereft = bereft.or_insert_with(|| bereft_at(&mut program, &file, line, by));
-            // Whoever waits for ever has an event or a future for it, but no condition.
-            bereft.unwritten &= kind == Some(ResourceKind::Condition);
-            if bereft.ended.is_empty() && !bereft.unwritten {
+            if bereft.ended.is_empty() && bereft.unnotified.is_none() {
                 continue;
             }
             let Some(wait) = &mut task.waits_for else { continue };
@@ -110,7 +109,7 @@ fn note(reach: &mut Reach, bereft: &Bereft) {
     // Whoever has failed is a better reason.
     if reach.failed.is_empty() {
         reach.ended.clone_from(&bereft.ended);
-        reach.unwritten = bereft.unwritten;
+        reach.unnotified.clone_from(&bereft.unnotified);
     }
 }
 
@@ -132,7 +131,10 @@ fn bereft_at(program: &mut Program, file: &str, line: u32, by: &[&str]) -> Beref
         return nothing();
     }
     if calls.is_empty() {
-        return Bereft { unwritten: true, ..nothing() };
+        // Whoever waits for ever has an event or a future for it.
+        let is_condition = by == users::completed_by(Some(ResourceKind::Condition));
+        let taken = is_condition.then(|| program.takes_only(&name)).flatten();
+        return Bereft { unnotified: taken.map(|place| frame(program, place)), ..nothing() };
     }
     // Where what is awaited is kept: `self.pending[key] = future`.
     let mut related = vec![name];
@@ -159,7 +161,7 @@ fn bereft_at(program: &mut Program, file: &str, line: u32, by: &[&str]) -> Beref
         found.push(Ended { at: frame(program, call), created, dropped });
     }
     found.truncate(MAX_TOLD);
-    Bereft { ended: found, unwritten: false }
+    Bereft { ended: found, unnotified: None }
 }
 
 /// A line of a program as a frame.

@@ -155,6 +155,22 @@ impl Program {
         Some(found)
     }
 
+    /// A line that takes the condition of this name, in a function that does not wait for it.
+    pub(super) fn takes_only(&self, name: &str) -> Option<Place> {
+        let is_taken = |code: &str| {
+            let is_in_with =
+                |after: &str| code.contains("with ") && after.trim_start().starts_with([':', ',', ')']);
+            names(code, name).any(|(_, after)| is_in_with(after) || after.starts_with(".acquire("))
+        };
+        let waits = |code: &str| names(code, name).any(|(_, after)| after.starts_with(".wait"));
+        let lines = |(file, source): (usize, &Source)| {
+            let taken = source.code.iter().enumerate().filter(|(_, code)| is_taken(code));
+            taken.map(|(line, _)| Place { file, line }).collect::<Vec<_>>()
+        };
+        let mut places = self.files.iter().enumerate().flat_map(lines);
+        places.find(|place| !self.around(*place).any(|(_, code)| waits(code)))
+    }
+
     /// Whether something that is called by this name is nowhere handed to what is not of the program. In files where it is
     /// the name of a function it is nothing else.
     pub(super) fn stays_inside(&self, name: &str) -> bool {
@@ -515,6 +531,27 @@ mod tests {
                 && calls.iter().all(|call| program.is_over(*call))
                 && program.stays_inside("ready")
         })
+    }
+
+    #[test]
+    fn who_takes_a_condition_and_does_not_wait_for_it() {
+        let taken = |text: &str| program(text).takes_only("ready").map(|place| place.line);
+        let text = "\
+async def get(self):
+    async with self.ready:
+        await self.ready.wait_for(lambda: self.items)
+
+async def put(self, item):
+    async with self.ready:
+        self.items.append(item)
+";
+        assert_eq!(taken(text), Some(5));
+        let (other, waits, by_hand) = (
+            text.replace("ready:\n        self.items", "other:\n        self.items"),
+            text.replace("self.items.append(item)", "await self.ready.wait()"),
+            text.replace("async with self.ready:\n        self", "await self.ready.acquire()\n    self"),
+        );
+        assert_eq!((taken(&other), taken(&waits), taken(&by_hand)), (None, None, Some(5)));
     }
 
     const LOST: &str = "\

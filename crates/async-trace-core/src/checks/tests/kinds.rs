@@ -232,7 +232,7 @@ task b
 fn a_condition_that_no_line_notifies() {
     let text = "
 condition ready
-  unwritten
+  unnotified put app.py:9
 task a
   a app.py:1
   waits wait ready
@@ -241,12 +241,13 @@ task b
   waits sleep timer 5
 ";
     assert_snapshot!(after_two_seconds(text), @"
-    0 never-wakes (error, suspected): task a will probably never go on: in a() at app.py:1 it awaits Condition `ready`; no line of the program would notify it
+    0 never-wakes (error, suspected): task a will probably never go on: in a() at app.py:1 it awaits Condition `ready`; put() takes it, but no line of the program notifies it
       waits task a a app.py:1: waits for Condition `ready`
+      completes put app.py:9: takes it, and does not notify it
       ? what else could do so was looked for only in the text of the program, not in its libraries
-      try notify it where what is waited for comes about
+      try call `notify()` or `notify_all()` inside of the block that changes what is waited for
     ");
-    assert_eq!(after_two_seconds(&text.replace("  unwritten\n", "")), "healthy");
+    assert_eq!(after_two_seconds(&text.replace("  unnotified put app.py:9\n", "")), "healthy");
 }
 
 #[test]
