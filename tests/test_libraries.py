@@ -10,13 +10,14 @@ from rig import interpreters, target, tool
 from test_examples import STAGED
 
 PROGRAMS = interpreters.ROOT / "tests" / "libraries"
-LIBRARIES = ["aiohttp", "aiosqlite", "anyio", "asgiref", "greenlet", "sqlalchemy>=2"]
+LIBRARIES = ["aiohttp", "aiosqlite", "anyio", "asgiref", "greenlet", "redis>=5", "sqlalchemy>=2"]
 # The check, what waits and how many of it, what it waits for, and who has that: a role of the evidence with its count.
 EXPECTED = {
     "sqlalchemy_pool": ("pool-exhausted", "show", 4, "AsyncAdaptedQueuePool", ("holds", "checkout", 2)),
     "aiohttp_connector": ("pool-exhausted", "fetch", 4, "TCPConnector", ("holds", "fetch", 2)),
     "anyio_threads": ("pool-exhausted", "show_price", 3, "CapacityLimiter", ("holds", "show_price", 2)),
     "aiosqlite_thread": ("executor-starved", "show_user", None, "_connection_worker_thread", ("works", "report", None)),
+    "redis_lock": ("stuck-task", "query", 3, "redis Lock `index`", ("holds", "rebuild", None)),
     "asgiref_thread": ("executor-starved", "show_user", None, "executor", ("works", "load_report", None)),
 }
 
@@ -39,7 +40,7 @@ def test_it_is_known_who_has_it(interpreter, name):
     (finding,) = json.loads(result.stdout)["findings"]
     assert (finding["check"], finding["certainty"]) == (check, "proven"), finding
     assert what in finding["summary"], finding["summary"]
-    waits = next(line for line in finding["evidence"] if line["role"] == "waits")
+    waits = next(line for line in finding["evidence"] if line["role"] == "waits" and line["function"] == waiting)
     assert (waits["function"], waits["line"], waits.get("count")) == (waiting, line_of(path, "waits"), count)
     has = next(line for line in finding["evidence"] if line["role"] == role)
     assert (has["function"], has.get("count")) == (function, holders)

@@ -26,8 +26,9 @@ CI = os.environ.get("CI") == "true"
 CASES = Path(os.environ.get("ASYNC_TRACE_CASES") or ROOT.parent / "shared" / "cases")
 
 # A program that shows whether it is there, and the package that has it.
-SYSTEM = {"gcc": "gcc", "tmux": "tmux", "unshare": "util-linux", "xz": "xz-utils", "dot": "graphviz", "chromium": "chromium"}
-SYSTEM_FOR_CASES = {"redis-server": "redis-server", "psql": "postgresql"}
+SYSTEM = {"gcc": "gcc", "tmux": "tmux", "unshare": "util-linux", "xz": "xz-utils", "dot": "graphviz", "chromium": "chromium",
+          "redis-server": "redis-server"}
+SYSTEM_FOR_CASES = {"psql": "postgresql"}
 
 
 failed = []

@@ -9,7 +9,9 @@ mod compare;
 pub use compare::{Comparison, Doing, Group, Growth, Side};
 
 use crate::frame::{Frame, Origin};
-use crate::snapshot::{Id, Job, Problem, ProblemCode, Snapshot, Target, Task, TaskState, Thread, WaitsFor};
+use crate::snapshot::{
+    Id, Job, Problem, ProblemCode, Snapshot, Target, Task, TaskState, Thread, Verb, WaitsFor,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// How far two readings of the same timer may differ, in seconds: a loaded machine may do something else
@@ -69,6 +71,9 @@ impl<'a> History<'a> {
                 let elapsed_s = now - snapshot.capture.time_s;
                 same_wait[i] = same_wait[i]
                     && before.is_some_and(|before| {
+                        if polls(task) {
+                            return is_same_poll(before, task, elapsed_s);
+                        }
                         is_same_wait(before, task, elapsed_s)
                             && *chains
                                 .entry((before.chain.as_ptr(), task.chain.as_ptr()))
@@ -186,6 +191,21 @@ pub fn same_lines(a: &[Frame], b: &[Frame]) -> bool {
 fn is_same_task(a: &Task, b: &Task) -> bool {
     let root = |t: &Task| t.chain.first().map(|f| (f.function.clone(), f.file.clone()));
     a.name == b.name && a.event_loop == b.event_loop && root(a) == root(b)
+}
+
+fn polls(task: &Task) -> bool {
+    task.waits_for.as_ref().is_some_and(|waits| waits.verb == Verb::Poll)
+}
+
+/// Whether `a` asked for what `b` asks for, at the same line of the program: the library's function that does so moves on
+/// and on, and may have been seen while it was running.
+fn is_same_poll(a: &Task, b: &Task, elapsed_s: f64) -> bool {
+    let part = |task: &Task| {
+        let own = task.chain.iter().rposition(|frame| frame.origin == Origin::Own);
+        own.map_or(0, |own| own + 1)
+    };
+    let is_awake = matches!(a.state, TaskState::Running | TaskState::Ready);
+    (is_awake || is_same_wait(a, b, elapsed_s)) && same_lines(&a.chain[..part(a)], &b.chain[..part(b)])
 }
 
 fn is_same_wait(a: &Task, b: &Task, elapsed_s: f64) -> bool {

@@ -775,6 +775,8 @@ pub enum Verb {
     Accept,
     /// A call in another thread.
     Call,
+    /// Asking for a library's lock again and again, and sleeping in between.
+    Poll,
 }
 
 /// Who waits for a task, and by which call.

@@ -311,7 +311,9 @@ impl<'f> Assembly<'_, '_, 'f> {
         for found in &walked.tasks {
             let mut waits_for = found.wait.as_ref().map(|wait| self.wait(wait, walked));
             if let Some(waits_for) = &mut waits_for {
-                waits_for.future = found.waiter.non_null().map(Id::from);
+                // Who asks again and again has a new one each time.
+                waits_for.future =
+                    found.waiter.non_null().map(Id::from).filter(|_| waits_for.verb != Verb::Poll);
                 // Nobody who has the object that it seems to wait for can bring this future any more.
                 if let (Target::Resource { id }, Some(reach)) =
                     (&waits_for.target, reach(found.waiter, walked).or_else(|| lost(found, walked)))
@@ -481,6 +483,16 @@ impl<'f> Assembly<'_, '_, 'f> {
                 let at = walked.task(owner).and_then(|task| task.chain.last().cloned());
                 let task = Some(owner.into());
                 holders.push(Holder { task, thread: None, at, trust: Trust::Inferred, taken_line: None });
+            }
+            if holders.is_empty() {
+                let places = walked.gone.get(&found.addr).into_iter().flatten();
+                holders.extend(places.map(|place| Holder {
+                    task: None,
+                    thread: None,
+                    at: self.session.places.frame(*place),
+                    taken_line: None,
+                    trust: Trust::Guessed,
+                }));
             }
             if holders.is_empty() && found.kind == ResourceKind::ThreadRlock {
                 holders.extend(self.owning_thread(found.addr, walked));

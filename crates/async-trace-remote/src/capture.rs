@@ -11,7 +11,7 @@ use crate::assemble;
 use crate::asyncio::heap::OnHeap;
 use crate::asyncio::users::Unhelped;
 use crate::asyncio::walk::{self, Check, Names, Session, Walked};
-use crate::asyncio::{Places, Scouted, failed, heap, link, reach, users};
+use crate::asyncio::{Places, Scouted, failed, heap, link, polls, reach, users};
 use crate::cpython::layout::{self, Layout};
 use crate::cpython::locate::Located;
 use crate::cpython::object::{Known, Reader};
@@ -178,6 +178,7 @@ fn snapshot(
         let failures = failed::read(&session, &failed);
         pass.walked.reached = reach::read(&session, reached.as_deref(), &failures, &pass.walked);
         pass.walked.users = users::read(&session, &failures, &pass.walked);
+        pass.walked.gone = polls::gone(&session, &failures, &pass.walked);
         unhelped = users::unhelped(&session, &pass.walked);
         let on_heap = OnHeap {
             coroutines: coroutines

@@ -9,7 +9,7 @@ use crate::asyncio::users::Unhelped;
 use crate::process::Identity;
 use async_trace_core::Snapshot;
 use async_trace_core::frame::{Frame, FrameKind, Origin};
-use async_trace_core::snapshot::{Creation, CreationSource, Failure, Target};
+use async_trace_core::snapshot::{Creation, CreationSource, Failure, Holder, Target};
 use async_trace_core::text::Text;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::fs::{self, File};
@@ -82,6 +82,13 @@ impl Sources<'_> {
         drop(old);
         for failure in failures(snapshot) {
             failure.at.source = self.line(&failure.at.file, failure.at.line);
+        }
+        let gone = |holder: &&mut Holder| holder.task.is_none() && holder.thread.is_none();
+        for holder in snapshot.resources.iter_mut().flat_map(|resource| &mut resource.holders).filter(gone) {
+            if let Some(at) = &mut holder.at {
+                at.source = self.line(&at.file, at.line);
+                holder.taken_line = self.lines(&at.file).and_then(|lines| text::acquired_at(lines, at.line));
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use super::words::{self, amount};
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
 use crate::finding::{Finding, Severity};
-use crate::snapshot::{Holder, Resource, ResourceKind, Target, TaskState, Trust};
+use crate::snapshot::{Holder, Resource, ResourceKind, Target, TaskState, Trust, Verb};
 
 pub(super) const CHECK: Check = Check {
     slug: "stuck-task",
@@ -38,6 +38,41 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         let behind = scene.behind(&waiters);
         let holder = holder.task.and_then(|id| scene.index.task(id));
         findings.add(found, waiters.into_iter().chain(behind).chain(holder).chain(place));
+    }
+    asked_in_vain(scene, findings);
+}
+
+/// Locks that lie elsewhere, for which several tasks ask again and again, and that nobody here is known to have. One task
+/// alone may well stand by for as long as another process has it.
+fn asked_in_vain(scene: &Scene<'_>, findings: &mut Findings) {
+    for lock in scene.now.resources.iter().filter(|resource| resource.holders.is_empty()) {
+        let asks = |place: &u32| {
+            let waits = scene.task(*place).waits_for.as_ref();
+            waits.is_some_and(|waits| waits.verb == Verb::Poll && !scene.ends_soon(waits.timeout_s))
+                && scene.is_still(*place)
+                && !findings.explains(*place)
+        };
+        let waiters: Vec<u32> =
+            lock.waiters.iter().filter_map(|id| scene.index.task(*id)).filter(asks).collect();
+        let [first, _, ..] = waiters[..] else { continue };
+        let name = scene.task(first).waits_for.as_ref().and_then(|w| w.name.as_deref());
+        let what = words::resource(lock, name);
+        let summary = format!(
+            "{} have asked again and again{} for {what} in {}, and nobody in this process is known to have it",
+            amount(waiters.len(), "task"),
+            scene.for_interval(),
+            words::place(own_frame(&scene.task(first).chain)),
+        );
+        let mut line = scene.waits_evidence(first);
+        line.count = Some(waiters.len() as u32);
+        let mut found = finding(CHECK.slug, Severity::Warning, summary).evidence([line]);
+        let behind = scene.behind(&waiters);
+        found.consequences = scene.consequences(&behind);
+        let found = found
+            .doubt("another process may have it, and give it back")
+            .advice("look who has it where it lies; if its holder has ended without giving it back, delete it there")
+            .advice("let it expire by itself, and give it back on every way out: `async with`, or `try … finally`");
+        findings.add(found, waiters.into_iter().chain(behind));
     }
 }
 

@@ -192,6 +192,7 @@ impl Scene<'_> {
                     Verb::Get | Verb::Put | Verb::Join if pool.is_none() => {
                         format!("waits in {}() of {what}", verb(waits.verb))
                     }
+                    Verb::Poll => format!("asks again and again for {what}"),
                     _ => format!("waits for {what}"),
                 }
             }

@@ -205,7 +205,8 @@ words!(TaskState { Running = 0, Ready = 1, Waiting = 2, Done = 3 });
 words!(Trust { Read = 0, Inferred = 1, Guessed = 2 });
 words!(Verb {
     Await = 0, Gather = 1, Wait = 2, WaitFor = 3, Shield = 4, TaskGroup = 5, AsCompleted = 6, Acquire = 7,
-    Get = 8, Put = 9, Join = 10, Sleep = 11, Read = 12, Write = 13, Connect = 14, Accept = 15, Call = 16
+    Get = 8, Put = 9, Join = 10, Sleep = 11, Read = 12, Write = 13, Connect = 14, Accept = 15, Call = 16,
+    Poll = 17
 });
 words!(CreationSource { DebugMode = 0, CoroutineOrigin = 1, Hook = 2, SourceText = 3 });
 words!(ResourceKind {

@@ -4,7 +4,7 @@
 use super::chain::Chain;
 use super::executor::Job;
 use super::walk::{EventLoop, Hold, On, Session, Wait, Walked};
-use super::{event_loop, generators, slots, task};
+use super::{event_loop, generators, polls, slots, task};
 use crate::cpython::generator;
 use crate::cpython::object::{Kind, Read, Reader};
 use crate::memory::addr::Addr;
@@ -84,6 +84,7 @@ pub(crate) fn run(session: &Session<'_>, walked: &mut Walked) {
 /// of pools. The target may run on meanwhile.
 pub(crate) fn late(session: &Session<'_>, walked: &mut Walked) {
     workers(session, walked);
+    polls::read(session, walked);
     generators::read(session, walked);
     slots::read(session, walked);
 }

@@ -22,6 +22,7 @@ pub(crate) mod kept;
 pub(crate) mod link;
 mod names;
 mod places;
+pub(crate) mod polls;
 pub(crate) mod reach;
 mod resource;
 mod slots;

@@ -126,6 +126,14 @@ impl Resources {
         }
     }
 
+    /// Leaves out some that others stand for.
+    pub(crate) fn forget(&mut self, those: &[Addr]) {
+        if !those.is_empty() {
+            self.list.retain(|resource| !those.contains(&resource.addr));
+            self.index = self.list.iter().enumerate().map(|(at, resource)| (resource.addr, at)).collect();
+        }
+    }
+
     /// Puts them into another order.
     pub(crate) fn sort_by_key<K: Ord>(&mut self, key: impl FnMut(&Resource) -> K) {
         self.list.sort_by_cached_key(key);

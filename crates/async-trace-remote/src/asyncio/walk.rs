@@ -261,6 +261,9 @@ pub(crate) struct Walked {
     pub reached: super::reach::Reached,
     /// Who can get at queues that somebody waits for.
     pub users: super::users::Users,
+    /// The locks that are asked for again and again, and where those took them who have ended since.
+    pub polled: FxHashMap<(Addr, Text), Addr>,
+    pub gone: super::polls::Gone,
     /// async-trace's own hook in the target.
     pub hook: Option<super::hook::Hook>,
 }
@@ -286,6 +289,8 @@ impl Walked {
             problems: Problems::default(),
             caught_running: false,
             reached: super::reach::Reached::default(),
+            polled: FxHashMap::default(),
+            gone: super::polls::Gone::default(),
             hook: None,
         }
     }

@@ -169,6 +169,16 @@ pub(super) fn attributes(code: &str) -> impl Iterator<Item = &str> {
     parts.filter(|(name, after)| !name.is_empty() && !after.starts_with('(')).map(|(name, _)| name)
 }
 
+/// The last line up to `line` (both from 1 on), in the same function, that calls `acquire`.
+pub(super) fn acquired_at(lines: &[impl AsRef<str>], line: u32) -> Option<u32> {
+    let above = lines.iter().take(line as usize).enumerate().rev();
+    let mut above = above.take_while(|(_, text)| {
+        let text = text.as_ref().trim_start();
+        !["def ", "async def ", "class "].iter().any(|starter| text.starts_with(starter))
+    });
+    above.find(|(_, text)| text.as_ref().contains(".acquire(")).and_then(|(at, _)| u32::try_from(at + 1).ok())
+}
+
 /// What stands before and after a name, wherever it stands by itself or as an attribute.
 pub(super) fn names<'a>(code: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
     let all = code.match_indices(name).map(|(at, _)| (&code[..at], &code[at + name.len()..]));

@@ -564,3 +564,35 @@ task pay
     let without = text.replace("    in asyncpg.transaction.Transaction\n", "");
     assert_eq!(after_two_seconds(&without), "healthy");
 }
+
+/// Three tasks that ask for a lock that lies elsewhere.
+const ASKING: &str = "
+lock jobs type redis.asyncio.lock.Lock
+task worker x3
+  work app.py:13
+  lib Lock.acquire site-packages/redis/asyncio/lock.py:232
+  waits poll jobs
+";
+
+#[test]
+fn a_lock_elsewhere_that_several_ask_for() {
+    assert_snapshot!(after_two_seconds(ASKING), @"
+    0 stuck-task (warning, suspected): 3 tasks have asked again and again for at least 2.0 s for redis Lock `jobs` in work() at app.py:13, and nobody in this process is known to have it
+      waits ×3 task worker-1 work app.py:13: asks again and again for redis Lock `jobs`
+      ? another process may have it, and give it back
+      try look who has it where it lies; if its holder has ended without giving it back, delete it there
+      try let it expire by itself, and give it back on every way out: `async with`, or `try … finally`
+    ");
+    assert_eq!(after_two_seconds(&ASKING.replace(" x3", "")), "healthy");
+    assert_eq!(after_two_seconds(&ASKING.replace("poll jobs", "poll jobs timeout 5")), "healthy");
+    // They were awake at the other look; or elsewhere.
+    let awake = ASKING.replace("worker x3", "worker x3 ready").replace("  waits poll jobs\n", "");
+    assert!(changed(&awake, ASKING).starts_with("0 stuck-task"), "{}", changed(&awake, ASKING));
+    assert_eq!(changed(&awake.replace("app.py:13", "app.py:12"), ASKING), "healthy");
+    let gone = ASKING.replace("\ntask", "\n  held crash app.py:9 guessed\ntask");
+    assert!(
+        after_two_seconds(&gone).starts_with("0 deadlock (error, suspected)"),
+        "{}",
+        after_two_seconds(&gone)
+    );
+}

@@ -68,6 +68,7 @@ impl Speaker<'_> {
             (ResourceKind::Queue, Verb::Put) => "waits for room in ",
             (ResourceKind::Queue, Verb::Join) => "waits until all is done in ",
             (ResourceKind::Condition, Verb::Wait) => "waits for a notify of ",
+            (_, Verb::Poll) => "asks again and again for ",
             (ResourceKind::Condition, _) => "waits for the lock of ",
             (ResourceKind::Barrier, _) => "waits at ",
             (ResourceKind::Executor, _) => "waits for the end of ",
