@@ -420,8 +420,9 @@ impl<'a, 's> Circle<'a, 's> {
                 (Some(size), Some(capacity)) if capacity > 0 => format!(" ({size} of {capacity})"),
                 _ => String::new(),
             };
+            let put = words::call(resource, Verb::Put);
             return format!(
-                "{tasks} wait in put() on the full {what}{full} in {waits}, and only they could take from it"
+                "{tasks} wait in {put} on the full {what}{full} in {waits}, and only they could take from it"
             );
         }
         let slots = match crate::graph::slots(resource) {

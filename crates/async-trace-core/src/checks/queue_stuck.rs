@@ -140,8 +140,9 @@ fn describe(
     let who = if n == 1 { words::task(scene.task(first)) } else { amount(n, "task") };
     let waited = scene.waited(n);
     let place = words::place(own_frame(&scene.task(first).chain));
-    let call = if verb == Verb::Put { "put() on the full" } else { "join() of" };
-    let mut summary = format!("{who} {waited} in {place} in {call} {what}: {why}");
+    let of = if verb == Verb::Put { "on the full" } else { "of" };
+    let call = words::call(queue, verb);
+    let mut summary = format!("{who} {waited} in {place} in {call} {of} {what}: {why}");
     let failed = queue.reach.as_ref().map_or(&[][..], |reach| &reach.failed);
     if let Some(failure) = failed.first() {
         let _ = write!(summary, "; {}", words::failure(failure, "took from it"));

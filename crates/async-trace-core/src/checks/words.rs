@@ -5,8 +5,8 @@ use super::Scene;
 use crate::diff::own_frame;
 use crate::finding::{Evidence, ResourceRef, Role, TaskRef, ThreadRef};
 use crate::frame::{Frame, Origin};
-use crate::render::noun;
 pub(super) use crate::render::units::seconds;
+use crate::render::{is_memory_stream, noun};
 use crate::snapshot::{
     CreationSource, Ended, Failure, FileKind, Holder, OpenFile, Resource, Target, Task, TaskState, Thread,
     Verb, WaitsFor,
@@ -190,7 +190,7 @@ impl Scene<'_> {
                 };
                 match waits.verb {
                     Verb::Get | Verb::Put | Verb::Join if pool.is_none() => {
-                        format!("waits in {}() of {what}", verb(waits.verb))
+                        format!("waits in {} of {what}", call(it, waits.verb))
                     }
                     Verb::Poll => format!("asks again and again for {what}"),
                     _ => format!("waits for {what}"),
@@ -336,10 +336,14 @@ impl Scene<'_> {
     }
 }
 
-fn verb(verb: Verb) -> &'static str {
+/// What the function of a queue is called that waits.
+pub(super) fn call(queue: &Resource, verb: Verb) -> &'static str {
+    let is_stream = is_memory_stream(&queue.type_name);
     match verb {
-        Verb::Get => "get",
-        Verb::Put => "put",
-        _ => "join",
+        Verb::Get if is_stream => "receive()",
+        Verb::Put if is_stream => "send()",
+        Verb::Get => "get()",
+        Verb::Put => "put()",
+        _ => "join()",
     }
 }

@@ -41,7 +41,7 @@ pub use shape::WaitShape;
 pub use sites::sites;
 pub use table::Table;
 pub use tree::{Options, tree};
-pub use words::noun;
+pub use words::{is_memory_stream, noun};
 
 use crate::snapshot::Id;
 

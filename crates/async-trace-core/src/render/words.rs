@@ -15,7 +15,7 @@ mod file;
 mod resource;
 mod syscall;
 
-pub use resource::noun;
+pub use resource::{is_memory_stream, noun};
 
 /// How many names a sentence lists before it counts the rest.
 const NAMES: usize = 3;

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What a function of the standard library does when a task is suspended in it.
+/// What a function of the standard library, or of anyio, does when a task is suspended in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     LockAcquire,
@@ -31,6 +31,9 @@ pub(crate) enum Role {
     ProcessWait,
     StreamRead,
     StreamWrite,
+    /// The two ends of a queue of anyio's, which is an object of its own behind both.
+    MemoryStreamSend,
+    MemoryStreamReceive,
     ServeForever,
     /// A function that only passes the wait on to what it calls.
     Passes,
@@ -65,6 +68,12 @@ const ROLES: &[(&str, &str, Role)] = &[
     ("asyncio/streams.py", "StreamReader._wait_for_data", Role::StreamRead),
     ("asyncio/streams.py", "FlowControlMixin._drain_helper", Role::StreamWrite),
     ("asyncio/base_events.py", "Server.serve_forever", Role::ServeForever),
+];
+
+/// The same of libraries: anyio's queues wait by an event for each item.
+const LIBRARY_ROLES: &[(&str, &str, Role)] = &[
+    ("anyio/streams/memory.py", "MemoryObjectSendStream.send", Role::MemoryStreamSend),
+    ("anyio/streams/memory.py", "MemoryObjectReceiveStream.receive", Role::MemoryStreamReceive),
 ];
 
 /// A line of code.
@@ -211,10 +220,12 @@ impl Places {
 }
 
 fn role_of(file: &str, function: &str, origin: Origin) -> Role {
-    if origin != Origin::Stdlib {
-        return Role::None;
-    }
-    ROLES
+    let roles = match origin {
+        Origin::Stdlib => ROLES,
+        Origin::Library => LIBRARY_ROLES,
+        _ => return Role::None,
+    };
+    roles
         .iter()
         .find(|(suffix, name, _)| *name == function && file.ends_with(suffix))
         .map_or(Role::None, |(_, _, role)| *role)

@@ -5,15 +5,17 @@
 
 use super::chain::Chain;
 use super::failed::Failed;
+use super::resource::{self, Resource};
+use super::task;
 use super::walk::{Hold, On, Session, Walked};
-use super::{resource, task};
 use crate::cpython::frame::Frame as PyFrame;
 use crate::cpython::object::{Kind, Reader};
 use crate::memory::addr::Addr;
 use async_trace_core::frame::{Frame, FrameKind, Origin};
 use async_trace_core::snapshot::{ResourceKind, TaskState, Trust, Verb};
 use async_trace_core::text::Text;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHasher};
+use std::hash::{Hash, Hasher};
 
 /// The library's function stands so near to the line that called it.
 const MAX_BELOW: usize = 4;
@@ -31,6 +33,7 @@ pub(crate) fn read(session: &Session<'_>, walked: &mut Walked) {
     let mut locks: FxHashMap<Key, Addr> = FxHashMap::default();
     let mut below: FxHashMap<*const Frame, Option<usize>> = FxHashMap::default();
     let mut chain = Chain::default();
+    let mut others = Vec::new();
     for index in 0..walked.tasks.len().min(MAX_TASKS) {
         let found = &walked.tasks[index];
         let asks = |wait: &super::walk::Wait| {
@@ -48,8 +51,13 @@ pub(crate) fn read(session: &Session<'_>, walked: &mut Walked) {
         let Some(object) = frame.local(session.reader, "self").ok().flatten() else { continue };
         let Some(key) = key(session.reader, object) else { continue };
         let name = key.1.clone();
-        let lock = *locks.entry(key).or_insert(object);
-        walked.resources.add(session.reader, lock, &mut walked.problems);
+        let lock = *locks.entry(key).or_insert_with_key(address);
+        if walked.resources.get(lock).is_none() {
+            walked.resources.add(session.reader, object, &mut walked.problems);
+            let Some(read) = walked.resources.get(object).cloned() else { continue };
+            walked.resources.put(Resource { addr: lock, ..read });
+        }
+        others.push(object);
         let until = ends_at(session.reader, frame);
         // One that expires where it lies is given back by nobody.
         let trust = if expires(session.reader, object) { Trust::Guessed } else { Trust::Inferred };
@@ -65,7 +73,8 @@ pub(crate) fn read(session: &Session<'_>, walked: &mut Walked) {
         }
     }
     if !locks.is_empty() {
-        find_holders(session, &locks, walked);
+        find_holders(session, &locks, walked, &mut others);
+        walked.resources.forget(&others);
     }
     walked.polled = locks;
 }
@@ -108,11 +117,15 @@ fn ends_at(reader: &Reader<'_>, frame: &PyFrame) -> Option<f64> {
 }
 
 /// Who has these locks: who is inside of their `with` blocks; and, guessed, who would release one that a variable has.
-fn find_holders(session: &Session<'_>, locks: &FxHashMap<Key, Addr>, walked: &mut Walked) {
+fn find_holders(
+    session: &Session<'_>,
+    locks: &FxHashMap<Key, Addr>,
+    walked: &mut Walked,
+    others: &mut Vec<Addr>,
+) {
     let reader = session.reader;
     let lock_of = |object: Addr| key(reader, object).and_then(|key| Some((*locks.get(&key)?, key.1)));
     let mut chain = Chain::default();
-    let mut others = Vec::new();
     for index in 0..walked.tasks.len().min(MAX_TASKS) {
         let found = &walked.tasks[index];
         let waits = found.wait.as_ref().and_then(|wait| match wait.on {
@@ -122,9 +135,7 @@ fn find_holders(session: &Session<'_>, locks: &FxHashMap<Key, Addr>, walked: &mu
         let mut holds = found.holds.clone();
         for hold in &mut holds {
             if let Some((lock, name)) = lock_of(hold.resource) {
-                if lock != hold.resource {
-                    others.push(hold.resource);
-                }
+                others.push(hold.resource);
                 (hold.resource, hold.name) = (lock, Some(name));
             }
         }
@@ -149,7 +160,13 @@ fn find_holders(session: &Session<'_>, locks: &FxHashMap<Key, Addr>, walked: &mu
         }
         walked.tasks[index].holds = holds;
     }
-    walked.resources.forget(&others);
+}
+
+/// What stands for all objects of a lock in all looks: no address of a program has its highest bit.
+fn address(key: &Key) -> Addr {
+    let mut hasher = FxHasher::default();
+    key.hash(&mut hasher);
+    Addr(1 << 63 | hasher.finish() >> 1)
 }
 
 /// Where tasks that have failed took these locks by hand: they have not given them back, and nobody will.

@@ -4,6 +4,7 @@ use super::walk::Problems;
 use crate::cpython::object::{Kind, Read, Reader};
 use crate::memory::addr::Addr;
 use crate::memory::pages::Footprint;
+use async_trace_core::render::is_memory_stream;
 use async_trace_core::snapshot::{Detail, ProblemCode, ResourceKind, ResourceState};
 use async_trace_core::text::Text;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -211,7 +212,9 @@ pub(crate) fn kind(reader: &Reader<'_>, addr: Addr) -> Read<Option<ResourceKind>
     if found.is_none() {
         let name = of.short_name().to_ascii_lowercase();
         let ends = |words: &[&str]| words.iter().any(|word| name.ends_with(word));
-        found = if ends(&["rlock"]) && !name.contains("async") {
+        found = if is_memory_stream(&reader.full_type_name(&of)) {
+            Some(ResourceKind::Queue)
+        } else if ends(&["rlock"]) && !name.contains("async") {
             None
         } else if ends(&["lock", "mutex"]) {
             Some(ResourceKind::Lock)
@@ -314,6 +317,17 @@ fn read(reader: &Reader<'_>, addr: Addr) -> Read<Resource> {
             if let Some(condition) = reader.attr(addr, "_cond")? {
                 waiters = futures(reader, reader.attr(condition, "_waiters")?)?;
             }
+        }
+        ResourceKind::Queue if is_memory_stream(&type_name) => {
+            // None at all: an item goes from hand to hand.
+            state.capacity = number("max_buffer_size")?.filter(|capacity| *capacity > 0);
+            let count = |name| -> Read<Option<u64>> {
+                reader.attr(addr, name)?.map_or(Ok(None), |container| length(reader, container))
+            };
+            let waiting = |n: Option<u64>| n.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+            state.size = count("buffer")?.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+            state.getters = waiting(count("waiting_receivers")?);
+            state.putters = waiting(count("waiting_senders")?);
         }
         ResourceKind::Queue => {
             state.capacity = number("_maxsize")?;

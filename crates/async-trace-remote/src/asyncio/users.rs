@@ -299,9 +299,17 @@ impl<'a> Search<'a> {
     /// Whether a function that a task is in takes something from a queue, as far as the names it uses tell.
     fn takes(&self, nodes: &[chain::Node]) -> bool {
         let frames = nodes.iter().filter_map(|node| node.frame.as_ref());
+        let reader = self.session.reader;
         let mut outside = frames.filter(|frame| !self.is_stdlib(frame));
-        let mentions = |frame: &PyFrame, name| frame.code.mentions(self.session.reader, name).unwrap_or(true);
-        outside.any(|frame| TAKES.iter().any(|name| mentions(frame, name)))
+        let mentions = |frame: &PyFrame, name| frame.code.mentions(reader, name).unwrap_or(true);
+        // `async for item in stream` mentions no method.
+        let is_receiver = |object: Addr| {
+            reader.type_of(object).is_ok_and(|of| of.short_name() == "MemoryObjectReceiveStream")
+        };
+        let has_receiver = |frame: &PyFrame| {
+            frame.locals(reader).unwrap_or_default().into_iter().any(|(_, value)| is_receiver(value))
+        };
+        outside.any(|frame| TAKES.iter().any(|name| mentions(frame, name)) || has_receiver(frame))
     }
 
     fn is_stdlib(&self, frame: &PyFrame) -> bool {

@@ -55,6 +55,11 @@ pub(crate) fn classify(
     while outer > 0 {
         let role = session.places.role(nodes[outer - 1].place);
         if role == Role::None {
+            // anyio's event around asyncio's.
+            if known.is_some() && outer > 1 && is_memory_stream(session, &nodes[outer - 2]) {
+                outer -= 1;
+                continue;
+            }
             break;
         }
         match by_role(session, role, &nodes[outer - 1], end) {
@@ -140,6 +145,10 @@ pub(crate) fn classify(
     Some(Wait { on: known.on, verb: known.verb, trust, name, within, timeout: known.timeout })
 }
 
+fn is_memory_stream(session: &Session<'_>, node: &Node) -> bool {
+    matches!(session.places.role(node.place), Role::MemoryStreamSend | Role::MemoryStreamReceive)
+}
+
 /// What a known function of asyncio waits for.
 fn by_role(session: &Session<'_>, role: Role, node: &Node, end: Option<End>) -> Read<Option<Known>> {
     let reader = session.reader;
@@ -153,6 +162,15 @@ fn by_role(session: &Session<'_>, role: Role, node: &Node, end: Option<End>) -> 
         Role::QueueGet => on_self(Verb::Get),
         Role::QueuePut => on_self(Verb::Put),
         Role::QueueJoin => on_self(Verb::Join),
+        Role::MemoryStreamSend | Role::MemoryStreamReceive => {
+            // `await checkpoint()` comes first.
+            if !matches!(end, Some(End::Future(_))) {
+                return Ok(None);
+            }
+            let state = reader.need(frame.need_local(reader, "self")?, "_state")?;
+            let verb = if role == Role::MemoryStreamSend { Verb::Put } else { Verb::Get };
+            Ok(Some(Known::new(On::Resource(state), verb)))
+        }
         Role::ServeForever => Ok(None),
         Role::Sleep => {
             if matches!(end, Some(End::Yield)) {

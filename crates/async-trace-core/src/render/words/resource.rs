@@ -237,10 +237,19 @@ fn queue(state: &ResourceState, verb: Option<Verb>) -> String {
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
+/// Whether a type is what both ends of a queue of anyio's refer to.
+#[must_use]
+pub fn is_memory_stream(type_name: &str) -> bool {
+    type_name.starts_with("anyio.streams.memory.") && type_name.ends_with("MemoryObjectStreamState")
+}
+
 /// A type as one would say it: `asyncio.locks.Lock` is a `Lock`, but `aiohttp.client.ClientSession`
 /// an `aiohttp ClientSession`.
 #[must_use]
 pub fn noun(type_name: &str) -> Cow<'_, str> {
+    if is_memory_stream(type_name) {
+        return "anyio memory object stream".into();
+    }
     match type_name {
         "_thread.lock" => return "threading.Lock".into(),
         "_thread.RLock" | "threading._RLock" => return "threading.RLock".into(),
