@@ -19,6 +19,8 @@ EXPECTED = {
     "aiosqlite_thread": ("executor-starved", "show_user", None, "_connection_worker_thread", ("works", "report", None)),
     "asgiref_thread": ("executor-starved", "show_user", None, "executor", ("works", "load_report", None)),
 }
+# Nobody tells when something came over a pair of Unix sockets last.
+SUSPECTED = {"anyio_threads"}
 
 
 def line_of(path, role):
@@ -37,7 +39,8 @@ def test_it_is_known_who_has_it(interpreter, name):
         result = tool.run("check", program.pid, "--json")
     assert result.returncode == 1, result.stdout + result.stderr
     (finding,) = json.loads(result.stdout)["findings"]
-    assert (finding["check"], finding["certainty"]) == (check, "proven"), finding
+    certainty = "suspected" if name in SUSPECTED else "proven"
+    assert (finding["check"], finding["certainty"]) == (check, certainty), finding
     assert what in finding["summary"], finding["summary"]
     waits = next(line for line in finding["evidence"] if line["role"] == "waits")
     assert (waits["function"], waits["line"], waits.get("count")) == (waiting, line_of(path, "waits"), count)

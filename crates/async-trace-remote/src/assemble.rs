@@ -30,7 +30,13 @@ pub(crate) struct Facts<'a> {
     /// What was known to be missing before it was read.
     pub problems: &'a [Problem],
     pub time_s: f64,
+    /// Whether to say which connections tasks serve, too.
+    pub connections: bool,
 }
+
+/// Of so many tasks it is said which connection they serve: it is for those whose other end is in the same process, and
+/// servers that talk to themselves have few.
+const MAX_CONNECTIONS: usize = 512;
 
 /// Makes the snapshot.
 pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<'_>) -> Snapshot {
@@ -292,6 +298,7 @@ impl<'f> Assembly<'_, '_, 'f> {
             }
         }
         let mut out = Vec::with_capacity(walked.tasks.len());
+        let mut connections = if self.facts.connections { MAX_CONNECTIONS } else { 0 };
         for found in &walked.tasks {
             let mut waits_for = found.wait.as_ref().map(|wait| self.wait(wait, walked));
             if let Some(waits_for) = &mut waits_for {
@@ -340,8 +347,15 @@ impl<'f> Assembly<'_, '_, 'f> {
                 });
             }
             let handling = self.handling(found, waits_for.as_ref(), walked);
-            let Rare { connection, created, operations, .. } =
+            let Rare { mut connection, transport, created, operations, .. } =
                 found.rare.as_deref().cloned().unwrap_or_default();
+            if let Some(connection) = &mut connection
+                && connections > 0
+            {
+                connections -= 1;
+                let fd = transport.and_then(|transport| walked.files.by_object.get(&transport));
+                connection.file = fd.map(|fd| self.facts.surroundings.file(*fd));
+            }
             out.push(Task {
                 id: found.addr.into(),
                 name: found.name.clone(),

@@ -147,7 +147,7 @@ fn no_frames() -> Arc<[Frame]> {
 }
 
 fields!(Syscall { name, file });
-fields!(OpenFile { fd, kind, local, peer, status });
+fields!(OpenFile { fd, kind, local, peer, status } but traffic);
 fields!(Job { future, task, function, executor });
 fields!(Callback { function, task });
 fields!(Operation { name, age_s, at });
@@ -156,7 +156,7 @@ fields!(Reach { extent, users, others, failed, ended });
 fields!(Ended { at, created, dropped });
 fields!(Failure { error, at, task });
 fields!(FailedTask { name, function, created });
-fields!(Child { state, syscall, our_end, served });
+fields!(Child { state, syscall, our_end, served } but cpu_us);
 fields!(WaitsFor { target, verb, trust, name, within, timeout_s } but future);
 fields!(Awaiter { task, verb });
 fields!(Hold { resource, frame, trust, name, taken_line });

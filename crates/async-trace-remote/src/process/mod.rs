@@ -6,12 +6,14 @@ pub(crate) mod children;
 pub mod files;
 mod identity;
 pub mod maps;
+mod netlink;
 pub mod pause;
 mod sockets;
 mod stat;
 pub(crate) mod surroundings;
 pub mod syscalls;
 pub mod threads;
+pub(crate) mod traffic;
 
 pub(crate) use identity::field;
 pub use identity::{Identity, identity};

@@ -3,7 +3,7 @@
 
 use super::children;
 use super::files::Files;
-use async_trace_core::snapshot::{FileKind, OpenFile, Target};
+use async_trace_core::snapshot::{OpenFile, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ impl Surroundings {
             return known.clone();
         }
         let Some((_, files)) = &mut self.live else {
-            return OpenFile { fd, kind: FileKind::Unknown, local: None, peer: None, status: None };
+            return OpenFile { fd, ..OpenFile::default() };
         };
         let file = files.describe(fd);
         self.noted.files.insert(fd, file.clone());
