@@ -220,7 +220,7 @@ pub struct Thread {
 }
 
 /// What the kernel says a thread does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ThreadState {
@@ -239,7 +239,7 @@ pub enum ThreadState {
 }
 
 /// A system call in progress.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Syscall {
     /// Its name, `recvfrom`; `syscall 123` where we have no name.
@@ -270,6 +270,22 @@ pub struct OpenFile {
     /// tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Box<Traffic>>,
+    /// The child process that has the other end of a pipe, where only `check` asked for that, and there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<Box<ChildEnd>>,
+}
+
+/// The child process at the other end of a pipe.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ChildEnd {
+    /// Its process id.
+    pub pid: u32,
+    /// Its command, where it could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Text>,
+    /// What it does.
+    pub child: Child,
 }
 
 /// What has gone over a TCP connection.
@@ -591,7 +607,7 @@ pub enum Extent {
 }
 
 /// A child process that is waited for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Child {
     /// What the kernel says it does; `dead` while it is a zombie.
@@ -608,6 +624,10 @@ pub struct Child {
     /// Whether the target's event loop watches that end, so that it reads or writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<bool>,
+    /// Whether nobody but tasks that wait for it to end can get at its standard streams, to write, read or close them: then
+    /// it waits for ever. False where another task can; absent where this is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<bool>,
 }
 
 /// What a task does.

@@ -1,5 +1,7 @@
 //! Puts together what memory and the operating system say, in the words of the snapshot.
 
+mod children;
+
 use crate::asyncio::task;
 use crate::asyncio::users::User;
 use crate::asyncio::walk::{self, On, Rare, Session, Wait, Walked};
@@ -55,7 +57,10 @@ pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<
     sort(&mut pass.walked);
     let loops = assembly.loops(&pass.walked);
     let threads = assembly.threads(&pass.walked);
-    let tasks = assembly.tasks(&mut pass.walked, &threads);
+    let mut tasks = assembly.tasks(&mut pass.walked, &threads);
+    if assembly.facts.connections {
+        assembly.children(&mut tasks, &pass.walked);
+    }
     let resources = assembly.resources(&pass.walked);
     let mut problems = problems(&pass);
     problems.extend_from_slice(facts.problems);

@@ -147,7 +147,12 @@ pub(super) fn of_wait(scene: &Scene<'_>, place: u32, task: &Task, waits: &WaitsF
                 Some(Target::File { file }) => Some(file),
                 _ => None,
             };
-            of_file(file, before, waits.verb)
+            match &file.child {
+                Some(end) => {
+                    of_child(&end.child, before.and_then(|file| file.child.as_ref()).map(|end| &end.child))
+                }
+                None => of_file(file, before, waits.verb),
+            }
         }
         Target::Job { thread: Some(tid), .. } => of_thread(scene, *tid),
         Target::Job { function: None, thread: None, executor: None, .. } => {

@@ -16,6 +16,7 @@ mod find;
 pub(crate) mod heap;
 mod hold;
 mod hook;
+pub(crate) mod input;
 mod io;
 pub(crate) mod kept;
 pub(crate) mod link;

@@ -33,7 +33,7 @@ pub(crate) fn describe(parent: u32, pid: Option<u32>, _files: &mut Files) -> Tar
             file: call.file(&|_, _| false).map(|fd| Files::new(pid).describe(fd)),
         });
         let cpu_us = ticks.map(|ticks| ticks * 10_000);
-        Box::new(Child { state: thread.state, cpu_us, syscall, our_end: None, served: None })
+        Box::new(Child { state: thread.state, cpu_us, syscall, our_end: None, served: None, abandoned: None })
     });
     Target::Process { pid: Some(pid), command: command.filter(|c| !c.is_empty()), child }
 }

@@ -3,6 +3,7 @@
 //! Everything here comes from `/proc` or from ptrace; nothing here knows what Python is.
 
 pub(crate) mod children;
+pub(crate) mod family;
 pub mod files;
 mod identity;
 pub mod maps;

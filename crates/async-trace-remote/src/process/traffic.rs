@@ -30,7 +30,7 @@ pub(crate) fn attach(pid: u32, snapshot: &mut Snapshot) {
 }
 
 /// Whether what the kernel tells us is told of the network that a process is in.
-fn in_our_network(pid: u32) -> bool {
+pub(super) fn in_our_network(pid: u32) -> bool {
     let network = |who: &str| fs::read_link(format!("/proc/{who}/ns/net")).ok();
     network("self").is_some_and(|ours| network(&pid.to_string()) == Some(ours))
 }
