@@ -18,6 +18,7 @@ SICK = {
     "blocked_loop_socket": (["blocked-loop"], "self.socket.recv(64)"),
     "cancel_swallowed": (["swallowed-cancel"], "await asyncio.shield(answer)"),
     "child_pipe_full": (["child-stuck"], "await child.wait()"),
+    "child_stdin_open": (["child-stuck"], "return await child.stdout.read()"),
     "clients_gone": (["task-leak"], "writer.write(await news.get())"),
     "clients_left": (["task-leak"], "writer.write(await news.get())"),
     "consumer_died": (["queue-stuck"], "await jobs.put(amount)"),
