@@ -13,9 +13,9 @@ use crate::process::surroundings::Surroundings;
 use crate::process::threads::OsThread;
 use async_trace_core::frame::Origin;
 use async_trace_core::snapshot::{
-    Awaiter, Capture, Consistency, EventLoop, Extent, Handling, Hold, Holder, Id, Job, LoopState, Problem,
-    ProblemCode, Process, Reach, Resource, ResourceKind, SCHEMA, Snapshot, Source, Syscall, Target, Task,
-    TaskState, Thread, ThreadState, Trust, Verb, WaitsFor,
+    Awaiter, Capture, Consistency, EventLoop, Extent, FileKind, Handling, Hold, Holder, Id, Job, LoopState,
+    Problem, ProblemCode, Process, Reach, Resource, ResourceKind, SCHEMA, Snapshot, Source, Syscall, Target,
+    Task, TaskState, Thread, ThreadState, Trust, Verb, WaitsFor,
 };
 use async_trace_core::text::Text;
 use nix::time::{ClockId, clock_gettime};
@@ -354,12 +354,13 @@ impl<'f> Assembly<'_, '_, 'f> {
             let handling = self.handling(found, waits_for.as_ref(), walked);
             let Rare { mut connection, transport, created, operations, .. } =
                 found.rare.as_deref().cloned().unwrap_or_default();
-            if let Some(connection) = &mut connection
+            if let Some(connection) = connection.as_mut().filter(|connection| !connection.closed)
                 && connections > 0
             {
                 connections -= 1;
                 let fd = transport.and_then(|transport| walked.files.by_object.get(&transport));
-                connection.file = fd.map(|fd| self.facts.surroundings.file(*fd));
+                let file = fd.map(|fd| self.facts.surroundings.file(*fd));
+                connection.file = file.filter(|file| file.kind == FileKind::Tcp);
             }
             out.push(Task {
                 id: found.addr.into(),

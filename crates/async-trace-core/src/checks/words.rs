@@ -196,6 +196,10 @@ impl Scene<'_> {
             }
             Target::Timer { .. } => "sleeps".to_owned(),
             Target::File { file: it } => match waits.verb {
+                Verb::Read if it.child.is_some() => {
+                    let pid = it.child.as_ref().map_or(0, |end| end.pid);
+                    format!("reads what child process {pid} writes (fd {})", it.fd)
+                }
                 Verb::Read => format!("reads from {}{}", file(it), self.silence(it)),
                 Verb::Write => format!("writes to {}{}", file(it), self.unsent(it)),
                 Verb::Connect => format!("connects by {}", file(it)),

@@ -129,7 +129,7 @@ task main
 ";
     assert_snapshot!(after_two_seconds(text), @"
     0 child-stuck (error, proven): task convert waits in convert() at app.py:9 for the output of child process 4800 (sort), which is blocked reading from a pipe that nobody writes to or closes
-      waits task convert convert app.py:9: reads from pipe (fd 7)
+      waits task convert convert app.py:9: reads what child process 4800 writes (fd 7)
       child: child process 4800 (sort) is blocked reading from a pipe that nobody writes to or closes; this process has the other end as fd 6
       => 1 [main] waits for task convert in main app.py:12
       try write its input and close it: `process.stdin.close()`, or `await process.communicate(input)`
