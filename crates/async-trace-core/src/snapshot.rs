@@ -220,7 +220,7 @@ pub struct Thread {
 }
 
 /// What the kernel says a thread does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ThreadState {
@@ -239,7 +239,7 @@ pub enum ThreadState {
 }
 
 /// A system call in progress.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Syscall {
     /// Its name, `recvfrom`; `syscall 123` where we have no name.
@@ -250,7 +250,7 @@ pub struct Syscall {
 }
 
 /// An open file of the target.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OpenFile {
     /// Its descriptor.
@@ -266,10 +266,48 @@ pub struct OpenFile {
     /// The connection's state, `ESTABLISHED`, `CLOSE_WAIT`, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Text>,
+    /// What has gone over it. Only `check` asks for that, of connections on which something waits, and where the kernel
+    /// tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Box<Traffic>>,
+    /// The child process that has the other end of a pipe, where only `check` asked for that, and there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<Box<ChildEnd>>,
+}
+
+/// The child process at the other end of a pipe.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ChildEnd {
+    /// Its process id.
+    pub pid: u32,
+    /// Its command, where it could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Text>,
+    /// What it does.
+    pub child: Child,
+}
+
+/// What has gone over a TCP connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Traffic {
+    /// Bytes that have come in.
+    pub received: u64,
+    /// Bytes sent that the other end has acknowledged.
+    pub sent: u64,
+    /// Milliseconds since something came in last, or since it was connected.
+    pub received_ms: u64,
+    /// Milliseconds since something was sent last, or since it was connected.
+    pub sent_ms: u64,
+    /// Bytes that wait in the kernel to be sent, or have not been acknowledged yet.
+    pub unsent: u64,
+    /// Bytes that have come in and that the process has not taken yet.
+    pub unread: u64,
 }
 
 /// What kind of file a descriptor is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FileKind {
@@ -288,6 +326,7 @@ pub enum FileKind {
     /// File, device or directory.
     File,
     /// Not known.
+    #[default]
     Unknown,
 }
 
@@ -572,11 +611,14 @@ pub enum Extent {
 }
 
 /// A child process that is waited for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Child {
     /// What the kernel says it does; `dead` while it is a zombie.
     pub state: ThreadState,
+    /// CPU time that it has used, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_us: Option<u64>,
     /// The system call it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub syscall: Option<Syscall>,
@@ -586,6 +628,10 @@ pub struct Child {
     /// Whether the target's event loop watches that end, so that it reads or writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<bool>,
+    /// Whether nobody but tasks that wait for it to end can get at its standard streams, to write, read or close them: then
+    /// it waits for ever. False where another task can; absent where this is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<bool>,
 }
 
 /// What a task does.

@@ -1,5 +1,7 @@
 //! Puts together what memory and the operating system say, in the words of the snapshot.
 
+mod children;
+
 use crate::asyncio::task;
 use crate::asyncio::users::User;
 use crate::asyncio::walk::{self, On, Rare, Session, Wait, Walked};
@@ -11,9 +13,9 @@ use crate::process::surroundings::Surroundings;
 use crate::process::threads::OsThread;
 use async_trace_core::frame::{Frame, Origin};
 use async_trace_core::snapshot::{
-    Awaiter, Capture, Consistency, EventLoop, Extent, Handling, Hold, Holder, Id, Job, LoopState, Problem,
-    ProblemCode, Process, Reach, Resource, ResourceKind, SCHEMA, Snapshot, Source, Syscall, Target, Task,
-    TaskState, Thread, ThreadState, Trust, Verb, WaitsFor,
+    Awaiter, Capture, Consistency, EventLoop, Extent, FileKind, Handling, Hold, Holder, Id, Job, LoopState,
+    Problem, ProblemCode, Process, Reach, Resource, ResourceKind, SCHEMA, Snapshot, Source, Syscall, Target,
+    Task, TaskState, Thread, ThreadState, Trust, Verb, WaitsFor,
 };
 use async_trace_core::text::Text;
 use nix::time::{ClockId, clock_gettime};
@@ -30,7 +32,13 @@ pub(crate) struct Facts<'a> {
     /// What was known to be missing before it was read.
     pub problems: &'a [Problem],
     pub time_s: f64,
+    /// Whether to say which connections tasks serve, too.
+    pub connections: bool,
 }
+
+/// Of so many tasks it is said which connection they serve: it is for those whose other end is in the same process, and
+/// servers that talk to themselves have few.
+const MAX_CONNECTIONS: usize = 512;
 
 /// Makes the snapshot.
 pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<'_>) -> Snapshot {
@@ -49,7 +57,10 @@ pub(crate) fn snapshot(session: &Session<'_>, mut pass: Pass, facts: &mut Facts<
     sort(&mut pass.walked);
     let loops = assembly.loops(&pass.walked);
     let threads = assembly.threads(&pass.walked);
-    let tasks = assembly.tasks(&mut pass.walked, &threads);
+    let mut tasks = assembly.tasks(&mut pass.walked, &threads);
+    if assembly.facts.connections {
+        assembly.children(&mut tasks, &pass.walked);
+    }
     let resources = assembly.resources(&pass.walked);
     let mut problems = problems(&pass);
     problems.extend_from_slice(facts.problems);
@@ -308,6 +319,7 @@ impl<'f> Assembly<'_, '_, 'f> {
             }
         }
         let mut out = Vec::with_capacity(walked.tasks.len());
+        let mut connections = if self.facts.connections { MAX_CONNECTIONS } else { 0 };
         for found in &walked.tasks {
             let mut waits_for = found.wait.as_ref().map(|wait| self.wait(wait, walked));
             if let Some(waits_for) = &mut waits_for {
@@ -359,8 +371,16 @@ impl<'f> Assembly<'_, '_, 'f> {
                 });
             }
             let handling = self.handling(found, waits_for.as_ref(), walked);
-            let Rare { connection, created, operations, .. } =
+            let Rare { mut connection, transport, created, operations, .. } =
                 found.rare.as_deref().cloned().unwrap_or_default();
+            if let Some(connection) = connection.as_mut().filter(|connection| !connection.closed)
+                && connections > 0
+            {
+                connections -= 1;
+                let fd = transport.and_then(|transport| walked.files.by_object.get(&transport));
+                let file = fd.map(|fd| self.facts.surroundings.file(*fd));
+                connection.file = file.filter(|file| file.kind == FileKind::Tcp);
+            }
             out.push(Task {
                 id: found.addr.into(),
                 name: found.name.clone(),

@@ -201,10 +201,14 @@ fn snapshot(
         surroundings: &mut target.surroundings,
         problems: &target.problems,
         time_s: target.time_s.unwrap_or_else(now),
+        connections: options.traffic,
     };
     let moved = pass.walked.moved;
     let mut snapshot = assemble::snapshot(&session, pass, &mut facts);
     (snapshot.coroutines, snapshot.dropped) = (coroutines, dropped);
+    if options.traffic && target.source == Source::Live {
+        process::traffic::attach(pid, &mut snapshot);
+    }
     // The files of today may say something else than those that a dead process ran.
     let identity = (target.source == Source::Live).then_some(&target.identity);
     crate::source::attach(&mut snapshot, &keepers, &unhelped, identity, options.source && identity.is_some());

@@ -40,6 +40,8 @@ pub struct Options {
     /// Look at threads and loops only, which takes a small part of the time: for moments between two whole looks of
     /// one [`Watcher`].
     pub glance: bool,
+    /// Whether to ask the kernel what has gone over the connections on which tasks and threads wait.
+    pub traffic: bool,
     /// How much memory and work it may take.
     pub limits: Limits,
 }
@@ -83,6 +85,7 @@ impl Default for Options {
             source: false,
             heap: Heap::Skip,
             glance: false,
+            traffic: false,
             limits: Limits::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! Tasks and threads that wait for each other in a circle, or for a lock that nobody alive can give back.
 
 use super::words::{self, amount};
-use super::{Check, Findings, Scene, finding, transactions};
+use super::{Check, Findings, Scene, finding, transactions, unread};
 use crate::diff::own_frame;
 use crate::finding::{Evidence, Finding, Role, Severity, TaskRef};
 use crate::frame::Frame;
@@ -57,6 +57,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
     }
     transactions::circles(scene, findings);
     locks_without_a_holder(scene, findings);
+    unread::pairs(scene, findings);
 }
 
 /// The full queue that a knot waits for, where it waits for nothing else.

@@ -1,5 +1,6 @@
 //! All threads of an executor are busy with jobs that do not end, and others queue behind them.
 
+use super::motion::{self, Motion};
 use super::words::{self, amount};
 use super::{Check, Findings, Scene, finding};
 use crate::diff::own_frame;
@@ -46,6 +47,11 @@ fn is_batch(scene: &Scene<'_>, queued: &[u32], workers: &[&Thread]) -> bool {
         && !workers.iter().any(waits)
 }
 
+/// Whether a thread waits for an answer, and has heard nothing for a long time.
+fn is_silent(scene: &Scene<'_>, worker: &Thread) -> bool {
+    matches!(motion::of_thread(scene, worker.tid), Motion::Silent(s) if s >= scene.config.silence_s())
+}
+
 fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
     let workers: Vec<&Thread> = scene
         .now
@@ -72,7 +78,12 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
         .map(|(place, _)| place)
         .collect();
     let jobs = executor.state.unfinished.filter(|n| *n > 0).map_or(queued.len(), |n| n as usize);
-    if queued.is_empty() || is_batch(scene, &queued, &workers) {
+    if queued.is_empty() {
+        return;
+    }
+    // A batch takes its time. But where all of its threads wait for somebody who says nothing, it is not at work.
+    let is_batch = is_batch(scene, &queued, &workers);
+    if is_batch && !workers.iter().all(|worker| is_silent(scene, worker)) {
         return;
     }
     let mut lines: Vec<(String, &Thread, u32)> = Vec::new();
@@ -121,8 +132,12 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
     let mut found =
         finding(CHECK.slug, Severity::Error, summary).evidence([scene.waits_evidence(victim), pool]);
     for (_, worker, count) in lines.iter().take(6) {
-        let mut line =
-            Evidence::new(Role::Works, "keeps a thread of the executor busy").at(at(scene, worker));
+        let silence = worker.syscall.as_ref().and_then(|call| call.file.as_ref()).and_then(|file| {
+            let silence = scene.silence(file);
+            (!silence.is_empty()).then(|| format!(": it waits for {}{silence}", words::file(file)))
+        });
+        let text = format!("keeps a thread of the executor busy{}", silence.unwrap_or_default());
+        let mut line = Evidence::new(Role::Works, text).at(at(scene, worker));
         line.thread = Some(words::thread_ref(worker));
         line.task = worker.job.as_ref().and_then(|j| scene.index.get_task(j.task?)).map(TaskRef::of);
         line.count = (*count > 1).then_some(*count);
@@ -135,7 +150,12 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
     // Those whose jobs keep the threads busy wait for themselves.
     let busy: FxHashMap<_, _> = workers.iter().filter_map(|w| Some((w.job.as_ref()?.task?, ()))).collect();
     let busy = busy.keys().filter_map(|id| scene.index.task(*id));
-    let found = if is_executor {
+    let found = if is_batch {
+        found
+            .doubt("all of it is one batch, whose answers may still come")
+            .advice("look at the other end, which does not answer")
+            .advice("bound each job by a timeout of its own: a thread cannot be cancelled")
+    } else if is_executor {
         found
             .advice("give slow jobs an executor of their own: `loop.run_in_executor(slow_jobs, …)`")
             .advice("or raise `max_workers`; getaddrinfo() and to_thread() share the default executor")

@@ -14,6 +14,7 @@ mod deadlock;
 mod executor_starved;
 mod lost_timeout;
 mod lost_wakeup;
+mod motion;
 mod never_awaited;
 mod never_wakes;
 mod pool_exhausted;
@@ -25,6 +26,7 @@ mod swallowed_cancel;
 mod task_flood;
 mod task_leak;
 mod transactions;
+mod unread;
 mod words;
 
 use crate::diff::{History, own_frame};
@@ -112,6 +114,13 @@ pub struct Config {
     pub leak_tasks: usize,
 }
 
+impl Config {
+    /// For how many seconds the other end of a connection may say nothing before that is called a hang: a slow answer takes some.
+    fn silence_s(&self) -> f64 {
+        self.patience_s / 3.0
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -133,7 +142,7 @@ pub fn run(snapshots: &[&Snapshot], config: &Config) -> Vec<Finding> {
     let index = Index::of(now);
     let graph = Graph::of(&index, config.patience_s);
     let history = History::of(snapshots);
-    let scene = Scene { now, index, history, graph, config };
+    let scene = Scene { now, index, history, graph, config, served: motion::ends(&now.tasks) };
     let mut findings = Findings { explained: vec![false; now.tasks.len()], ..Findings::default() };
     for check in CHECKS {
         (check.run)(&scene, &mut findings);
@@ -159,6 +168,8 @@ struct Scene<'a> {
     history: History<'a>,
     graph: Graph,
     config: &'a Config,
+    /// The tasks that serve connections, by the ends of these.
+    served: motion::Ends<'a>,
 }
 
 impl<'a> Scene<'a> {

@@ -1,7 +1,8 @@
 //! Tasks wait for a slot of a pool, limiter or semaphore, and nothing that has one moves.
 
+use super::motion::{self, Motion};
 use super::words::{self, amount};
-use super::{Check, Findings, Scene, finding, stuck_task};
+use super::{Check, Findings, Scene, finding, slow_call};
 use crate::diff::own_frame;
 use crate::finding::{Evidence, Finding, Role, Severity};
 use crate::frame::{Frame, Origin};
@@ -64,7 +65,12 @@ fn exhausted(
         return None;
     }
     // A limit to how much is done at once makes others wait, for as long as that takes.
-    if holders.iter().any(|holder| holder.task.is_some() && stuck_task::root(scene, holder).is_none()) {
+    let motions: Vec<Motion> = holders.iter().map(|holder| motion::root(scene, holder).motion).collect();
+    let clients = standing.iter().any(|place| {
+        let task = scene.task(*place);
+        slow_call::is_request(task) || scene.awaiters(task).any(|(_, awaiter)| slow_call::is_request(awaiter))
+    });
+    if motions.iter().any(|motion| motion.is_lively(scene, clients)) {
         return None;
     }
     let name =
@@ -107,6 +113,8 @@ fn exhausted(
         found = found.doubt("a holder that took its slot without `with` is not found");
     } else if !alive.iter().all(|h| is_standing(scene, h)) {
         found = found.doubt("a holder moved meanwhile");
+    } else if let Some(doubt) = motions.iter().find_map(|motion| motion.doubt(scene)) {
+        found = found.doubt(doubt);
     }
     if alive.is_empty() {
         found = found.advice(

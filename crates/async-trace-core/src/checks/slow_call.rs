@@ -4,6 +4,7 @@
 //! short: a request in flight that keeps a connection, a client's request, or siblings that are done
 //! waiting. Whoever listens (websockets, subscriptions, long polls, consumers) is left alone.
 
+use super::motion::{self, Motion};
 use super::transactions::Open;
 use super::words::{self, amount};
 use super::{Check, Findings, Scene, finding};
@@ -125,6 +126,11 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
             continue;
         };
         on_behalf.extend(kept_open);
+        // An answer that comes in pieces is coming.
+        let moves = |waits| matches!(motion::of_wait(scene, place, task, waits), Motion::Moves);
+        if task.waits_for.as_ref().is_some_and(moves) {
+            continue;
+        }
         let speaker = scene.task(scene.spokesman(place));
         let frame = own_frame(&speaker.chain);
         let api = api(&task.chain).next().map_or_else(String::new, |f| format!(" in {}()", f.function));
@@ -214,6 +220,12 @@ fn is_one_of(word: &str, list: &[&str]) -> bool {
     list.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
+/// Whether a task answers a client.
+pub(super) fn is_request(task: &Task) -> bool {
+    task.connection.as_ref().is_some_and(|c| !c.closed && !c.half_closed)
+        || task.chain.first().is_some_and(|f| f.origin == Origin::Library)
+}
+
 /// Who suffers from the wait; nothing if nobody is known to.
 fn on_behalf(scene: &Scene<'_>, task: &Task) -> Option<String> {
     let pool = task.holds.iter().filter_map(|h| scene.index.get_resource(h.resource));
@@ -221,10 +233,6 @@ fn on_behalf(scene: &Scene<'_>, task: &Task) -> Option<String> {
     if let Some(pool) = pool {
         return Some(format!("; meanwhile it keeps a slot of {}", words::resource(pool, None)));
     }
-    let is_request = |t: &Task| {
-        t.connection.as_ref().is_some_and(|c| !c.closed && !c.half_closed)
-            || t.chain.first().is_some_and(|f| f.origin == Origin::Library)
-    };
     if is_request(task) {
         return Some(String::new());
     }

@@ -1,7 +1,8 @@
 //! A task that holds a lock and does not move, with others behind it.
 
+use super::motion::{self, Motion, Root};
 use super::words::{self, amount};
-use super::{Check, Findings, Scene, finding};
+use super::{Check, Findings, Scene, finding, unread};
 use crate::diff::own_frame;
 use crate::finding::{Finding, Severity};
 use crate::snapshot::{Holder, Resource, ResourceKind, Target, TaskState, Trust, Verb};
@@ -30,16 +31,22 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         if !scene.is_still(first) || findings.explains(first) || !held_all_the_time(scene, lock, holder) {
             continue;
         }
-        let Some((root, place)) = root(scene, holder) else { continue };
-        if place.is_some_and(|place| findings.explains(place)) {
+        let Root { words, task: place, motion } = motion::root(scene, holder);
+        if matches!(motion, Motion::Ends | Motion::Moves)
+            || place.is_some_and(|place| findings.explains(place))
+        {
             continue;
         }
-        let found = describe(scene, lock, holder, root, &waiters);
+        let mut found = describe(scene, lock, holder, words, &waiters);
+        if let Some(doubt) = motion.doubt(scene) {
+            found = found.doubt(doubt);
+        }
         let behind = scene.behind(&waiters);
         let holder = holder.task.and_then(|id| scene.index.task(id));
         findings.add(found, waiters.into_iter().chain(behind).chain(holder).chain(place));
     }
     asked_in_vain(scene, findings);
+    unread::alone(scene, findings);
 }
 
 /// Locks that lie elsewhere, for which several tasks ask again and again, and that nobody here is known to have. One task
@@ -93,39 +100,6 @@ fn held_all_the_time(scene: &Scene<'_>, lock: &Resource, holder: &Holder) -> boo
             let then = s.resources.iter().find(|r| r.id == lock.id);
             then.is_some_and(|r| r.holders.first().is_some_and(|h| h.task == holder.task))
         })
-}
-
-/// What the holder waits for in the end, through further tasks and locks; nothing if a timer or a timeout on
-/// the way ends it soon.
-pub(super) fn root(scene: &Scene<'_>, holder: &Holder) -> Option<(String, Option<u32>)> {
-    let mut at = holder.task.and_then(|id| scene.index.task(id));
-    let mut words = String::new();
-    for _ in 0..32 {
-        let Some(place) = at else { break };
-        let task = scene.task(place);
-        let ends_soon = task.waits_for.as_ref().is_some_and(|w| match w.target {
-            // A limit to the rate of something is a pause inside of a lock. One that is over, or whose timer is not among
-            // those that are to come, ends when its loop comes to it.
-            Target::Timer { left_s } => left_s.is_none_or(|left| left <= scene.config.patience_s),
-            _ => scene.ends_soon(w.timeout_s),
-        });
-        if ends_soon {
-            return None;
-        }
-        words = scene.doing(task);
-        let next = match task.waits_for.as_ref().map(|w| &w.target) {
-            Some(Target::Tasks { pending, .. }) => pending.first().copied(),
-            Some(Target::Resource { id }) => {
-                scene.index.get_resource(*id).and_then(|r| r.holders.first()).and_then(|h| h.task)
-            }
-            _ => None,
-        };
-        match next.and_then(|id| scene.index.task(id)) {
-            Some(next) => at = Some(next),
-            None => break,
-        }
-    }
-    Some((words, at))
 }
 
 fn describe(scene: &Scene<'_>, lock: &Resource, holder: &Holder, root: String, waiters: &[u32]) -> Finding {

@@ -201,8 +201,12 @@ impl Scene<'_> {
             }
             Target::Timer { .. } => "sleeps".to_owned(),
             Target::File { file: it } => match waits.verb {
-                Verb::Read => format!("reads from {}", file(it)),
-                Verb::Write => format!("writes to {}", file(it)),
+                Verb::Read if it.child.is_some() => {
+                    let pid = it.child.as_ref().map_or(0, |end| end.pid);
+                    format!("reads what child process {pid} writes (fd {})", it.fd)
+                }
+                Verb::Read => format!("reads from {}{}", file(it), self.silence(it)),
+                Verb::Write => format!("writes to {}{}", file(it), self.unsent(it)),
                 Verb::Connect => format!("connects by {}", file(it)),
                 _ => format!("waits for {}", file(it)),
             },
@@ -241,6 +245,31 @@ impl Scene<'_> {
             }
             Target::Turn => "gave way".to_owned(),
         }
+    }
+
+    /// `, on which nothing was received for 34 s`, where that is longer than the time that we looked.
+    pub(super) fn silence(&self, file: &OpenFile) -> String {
+        let silence_s = file.traffic.as_ref().map_or(0.0, |traffic| traffic.received_ms as f64 / 1e3);
+        if silence_s < self.history.interval_s.max(1.0) {
+            return String::new();
+        }
+        format!(", on which nothing was received for {}", seconds(silence_s))
+    }
+
+    /// `, whose other end does not read: 2,600,000 bytes unsent, nothing taken for 12 s`.
+    pub(super) fn unsent(&self, file: &OpenFile) -> String {
+        let Some(traffic) = file.traffic.as_ref().filter(|traffic| traffic.unsent > 0) else {
+            return String::new();
+        };
+        let silence_s = traffic.sent_ms as f64 / 1e3;
+        if silence_s < self.history.interval_s.max(1.0) {
+            return String::new();
+        }
+        let bytes = crate::render::units::number(traffic.unsent);
+        format!(
+            ", whose other end does not read: {bytes} bytes unsent, nothing taken for {}",
+            seconds(silence_s)
+        )
     }
 
     /// What a task does: its wait, or that it runs or could.

@@ -12,15 +12,15 @@ use std::sync::Arc;
 
 /// A struct whose fields follow each other.
 macro_rules! fields {
-    ($name:ident { $($field:ident),* } $(but $left:ident)?) => {
+    ($name:ident { $($field:ident),* } $(but $($left:ident),+)?) => {
         impl Wire for $name {
             fn write(&self, out: &mut Writer) {
-                let Self { $($field,)* $($left: _)? } = self;
+                let Self { $($field,)* $($($left: _),+)? } = self;
                 $($field.write(out);)*
             }
 
             fn read(input: &mut Reader<'_>) -> Result<Self, Wrong> {
-                Ok(Self { $($field: Wire::read(input)?,)* $($left: None)? })
+                Ok(Self { $($field: Wire::read(input)?,)* $($($left: None),+)? })
             }
 
             fn heap(&self) -> usize {
@@ -147,7 +147,7 @@ fn no_frames() -> Arc<[Frame]> {
 }
 
 fields!(Syscall { name, file });
-fields!(OpenFile { fd, kind, local, peer, status });
+fields!(OpenFile { fd, kind, local, peer, status } but traffic, child);
 fields!(Job { future, task, function, executor });
 fields!(Callback { function, task });
 fields!(Operation { name, age_s, at });
@@ -156,7 +156,7 @@ fields!(Reach { extent, users, others, failed, ended, unnotified });
 fields!(Ended { at, created, dropped });
 fields!(Failure { error, at, task });
 fields!(FailedTask { name, function, created });
-fields!(Child { state, syscall, our_end, served });
+fields!(Child { state, syscall, our_end, served } but cpu_us, abandoned);
 fields!(WaitsFor { target, verb, trust, name, within, timeout_s } but future);
 fields!(Awaiter { task, verb });
 fields!(Hold { resource, frame, trust, name, taken_line, through });

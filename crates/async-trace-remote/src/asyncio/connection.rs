@@ -18,15 +18,15 @@ const MAX_ARGUMENTS: usize = 4;
 /// (`uvloop/handles/handle.pxd`).
 const UV_HANDLE: u64 = 24;
 
-/// Reads it; nothing for a task that serves none, or where the library keeps it elsewhere.
-pub(super) fn read(session: &Session<'_>, nodes: &[Node]) -> Option<Connection> {
+/// Reads it, and says which transport it is; nothing for a task that serves none, or where the library keeps it elsewhere.
+pub(super) fn read(session: &Session<'_>, nodes: &[Node]) -> Option<(Connection, Addr)> {
     let reader = session.reader;
     for (depth, node) in nodes.iter().take(MAX_FRAMES).enumerate() {
         let Some(frame) = &node.frame else { continue };
         if session.places.origin(node.place) == Origin::Library {
             let Ok(Some(owner)) = frame.local(reader, "self") else { continue };
-            if let Ok(Some(closed)) = of_protocol(reader, owner) {
-                return Some(Connection { closed, half_closed: false, file: None });
+            if let Ok(Some((closed, transport))) = of_protocol(reader, owner) {
+                return Some((Connection { closed, half_closed: false, file: None }, transport));
             }
             continue;
         }
@@ -44,7 +44,8 @@ pub(super) fn read(session: &Session<'_>, nodes: &[Node]) -> Option<Connection> 
         let closed = is_closed(reader, transport) == Ok(Some(true));
         let of_server = is_of_server(reader, writer) == Ok(true);
         let half_closed = !closed && of_server && has_hung_up(reader, writer) == Ok(true);
-        return (closed || of_server).then_some(Connection { closed, half_closed, file: None });
+        let connection = Connection { closed, half_closed, file: None };
+        return (closed || of_server).then_some((connection, transport));
     }
     None
 }
@@ -62,18 +63,18 @@ fn has_hung_up(reader: &Reader<'_>, writer: Addr) -> Read<bool> {
 }
 
 /// Whether the transport of a protocol, or of an object like one, is closed.
-fn of_protocol(reader: &Reader<'_>, owner: Addr) -> Read<Option<bool>> {
+fn of_protocol(reader: &Reader<'_>, owner: Addr) -> Read<Option<(bool, Addr)>> {
     for name in ["transport", "_transport"] {
         let Some(transport) = reader.attr(owner, name)? else { continue };
         if reader.kind_of(transport)? != Kind::None {
-            return is_closed(reader, transport);
+            return Ok(is_closed(reader, transport)?.map(|closed| (closed, transport)));
         }
         // Protocols forget their transport in `connection_lost`, and have one before any task runs.
         let is_protocol = reader
             .bases(owner)?
             .iter()
             .any(|base| &*reader.full_type_name(base) == "asyncio.protocols.BaseProtocol");
-        return Ok(is_protocol.then_some(true));
+        return Ok(is_protocol.then_some((true, transport)));
     }
     Ok(None)
 }

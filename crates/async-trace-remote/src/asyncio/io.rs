@@ -47,7 +47,8 @@ pub(crate) fn read_all(session: &Session<'_>, walked: &mut Walked) {
     let futures = walked
         .tasks
         .iter()
-        .any(|task| matches!(&task.wait, Some(wait) if matches!(wait.on, On::Future(_) | On::Resource(_))));
+        .filter_map(|task| task.wait.as_ref())
+        .any(|wait| matches!(wait.on, On::Future(_) | On::Resource(_) | On::Process(_)));
     if !futures {
         return;
     }

@@ -17,6 +17,7 @@ mod generators;
 pub(crate) mod heap;
 mod hold;
 mod hook;
+pub(crate) mod input;
 mod io;
 pub(crate) mod kept;
 pub(crate) mod link;

@@ -98,6 +98,16 @@ pub(crate) fn read(
     found
 }
 
+/// The objects that the frames of some tasks refer to, and how often.
+pub(super) fn held_by<'a>(
+    session: &'a Session<'a>,
+    walked: &'a Walked,
+    tasks: impl IntoIterator<Item = &'a Task>,
+) -> FxHashMap<Addr, usize> {
+    let references = References::new(session, walked, &[], tasks);
+    references.to.into_iter().map(|(object, from)| (object, from.len())).collect()
+}
+
 /// Something that somebody has to complete.
 #[derive(Default)]
 struct Asked {

@@ -81,9 +81,10 @@ pub(crate) fn read(
         Some(stack) => creation(session, stack, walked).unwrap_or_default(),
         None => (None, None),
     };
-    let connection = connection::read(session, &chain.nodes);
+    let (connection, transport) = connection::read(session, &chain.nodes).unzip();
     let has_any = connection.is_some() || created.is_some() || records.is_some();
-    let rare = has_any.then(|| Box::new(Rare { connection, created, records, operations: Vec::new() }));
+    let rare =
+        has_any.then(|| Box::new(Rare { connection, transport, created, records, operations: Vec::new() }));
     let plain = matches!(&*of.name, "_asyncio.Task");
     Ok(Some(Task {
         addr,

@@ -272,8 +272,11 @@ fn by_end(session: &Session<'_>, end: End, nodes: &[Node]) -> Read<(Known, Trust
     {
         return Ok((Known::new(tasks(reader, pending, None)?, Verb::TaskGroup), Trust::Inferred));
     }
-    // A primitive of a library: an object that keeps its waiters' futures in a container.
+    // A primitive of a library: an object that keeps its waiters' futures in a container. A connection does so, too, with
+    // those that wait for its other end to read.
+    let drains = |name: &str| name.contains("drain");
     if let Some(frame) = nodes.last().and_then(|node| node.frame.as_ref())
+        && !drains(&frame.code.name)
         && let Some(object) = frame.local(reader, "self")?
         && resource::keeps_waiter(reader, object, future)
     {

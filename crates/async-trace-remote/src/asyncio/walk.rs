@@ -90,6 +90,8 @@ pub(crate) struct Task {
 pub(crate) struct Rare {
     /// The client connection that it serves.
     pub connection: Option<Connection>,
+    /// The transport of that connection.
+    pub transport: Option<Addr>,
     pub created: Option<Creation>,
     /// What async-trace's own hook has for it.
     pub records: Option<super::hook::Records>,

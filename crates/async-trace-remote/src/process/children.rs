@@ -25,12 +25,15 @@ pub(crate) fn describe(parent: u32, pid: Option<u32>, _files: &mut Files) -> Tar
         let text = String::from_utf8_lossy(&bytes).trim_end_matches('\0').replace('\0', " ");
         Text::from(text.chars().take(MAX_COMMAND).collect::<String>())
     });
+    // All its threads together, in hundredths of a second.
+    let ticks = stat.as_deref().and_then(super::stat::Stat::parse).map(|stat| stat.ticks);
     let child = threads::thread(pid, pid).map(|thread| {
         let syscall = thread.syscall.as_ref().map(|call| Syscall {
             name: call.name().map_or_else(|| format!("syscall {}", call.number).into(), Text::from),
             file: call.file(&|_, _| false).map(|fd| Files::new(pid).describe(fd)),
         });
-        Box::new(Child { state: thread.state, syscall, our_end: None, served: None })
+        let cpu_us = ticks.map(|ticks| ticks * 10_000);
+        Box::new(Child { state: thread.state, cpu_us, syscall, our_end: None, served: None, abandoned: None })
     });
     Target::Process { pid: Some(pid), command: command.filter(|c| !c.is_empty()), child }
 }

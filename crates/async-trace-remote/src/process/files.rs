@@ -48,7 +48,7 @@ impl Files {
 
     /// What the descriptor `fd` is. Without permission, or where it is not open, that is not known.
     pub fn describe(&mut self, fd: i32) -> OpenFile {
-        let mut file = OpenFile { fd, kind: FileKind::Unknown, local: None, peer: None, status: None };
+        let mut file = OpenFile { fd, ..OpenFile::default() };
         let path = format!("/proc/{}/fd/{fd}", self.pid);
         let Ok(link) = fs::read_link(&path) else { return file };
         let link = String::from_utf8_lossy(link.as_os_str().as_bytes());

@@ -3,15 +3,18 @@
 //! Everything here comes from `/proc` or from ptrace; nothing here knows what Python is.
 
 pub(crate) mod children;
+pub(crate) mod family;
 pub mod files;
 mod identity;
 pub mod maps;
+mod netlink;
 pub mod pause;
 mod sockets;
 mod stat;
 pub(crate) mod surroundings;
 pub mod syscalls;
 pub mod threads;
+pub(crate) mod traffic;
 
 pub(crate) use identity::field;
 pub use identity::{Identity, identity};

@@ -2,8 +2,9 @@
 //! kernel is asked, each thing once; of a dead one there is what was noted while it lived, or nothing.
 
 use super::children;
+use super::family::Family;
 use super::files::Files;
-use async_trace_core::snapshot::{FileKind, OpenFile, Target};
+use async_trace_core::snapshot::{OpenFile, Target};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ pub(crate) struct Surroundings {
     /// Whom to ask; nobody when the process is dead.
     live: Option<(u32, Files)>,
     noted: Noted,
+    family: Option<Family>,
 }
 
 /// Answers that were given.
@@ -24,12 +26,12 @@ pub(crate) struct Noted {
 impl Surroundings {
     /// Those of the running process `pid`.
     pub(crate) fn of_live(pid: u32) -> Self {
-        Self { live: Some((pid, Files::new(pid))), noted: Noted::default() }
+        Self { live: Some((pid, Files::new(pid))), noted: Noted::default(), family: None }
     }
 
     /// Those of a process that is no more.
     pub(crate) fn of_dead(noted: Noted) -> Self {
-        Self { live: None, noted }
+        Self { live: None, noted, family: None }
     }
 
     /// What the descriptor `fd` is.
@@ -38,7 +40,7 @@ impl Surroundings {
             return known.clone();
         }
         let Some((_, files)) = &mut self.live else {
-            return OpenFile { fd, kind: FileKind::Unknown, local: None, peer: None, status: None };
+            return OpenFile { fd, ..OpenFile::default() };
         };
         let file = files.describe(fd);
         self.noted.files.insert(fd, file.clone());
@@ -58,6 +60,12 @@ impl Surroundings {
             self.noted.children.insert(pid, child.clone());
         }
         child
+    }
+
+    /// The pipes between it and its children, where it is alive.
+    pub(crate) fn family(&mut self) -> Option<&Family> {
+        let (pid, _) = self.live.as_ref()?;
+        Some(self.family.get_or_insert_with(|| Family::read(*pid)))
     }
 
     /// All that was asked for.

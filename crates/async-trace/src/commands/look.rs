@@ -70,6 +70,7 @@ pub(super) fn look_at(processes: &mut [Process], how: &CheckOptions, to: To) {
             pause_budget: how.pause_budget,
             // Once is enough for what costs most and does not change: the newest snapshot is the one shown.
             source: last,
+            traffic: true,
             locals: last && to == To::Show { locals: true },
             ..Options::default()
         };

@@ -417,4 +417,18 @@ fn a_batch_of_jobs_takes_its_time() {
     // Nor where somebody else waits behind it.
     let others = batch.replace("late x4\n  export app.py:27", "late x4\n  show app.py:30");
     assert!(after_two_seconds(&others).contains("executor-starved"));
+    // Nor where all of it waits for somebody who says nothing.
+    let silent = |ms: u32| {
+        let call = "sleeping syscall recvfrom tcp 9 10.0.0.1:50000 10.0.0.2:443 ESTABLISHED received 0";
+        batch.replace(" job render_pdf for", &format!(" {call} {ms} sent 90 {ms} job render_pdf for"))
+    };
+    let told = after_two_seconds(&silent(34_000));
+    assert!(told.contains("executor-starved (error, suspected)"), "{told}");
+    assert!(
+        told.contains("it waits for tcp socket 10.0.0.2:443 (fd 9), on which nothing was received for 34 s"),
+        "{told}"
+    );
+    assert_eq!(after_two_seconds(&silent(6_000)), "healthy");
+    let one_moves = silent(34_000).replacen("received 0 34000", "received 90 100", 1);
+    assert_eq!(changed(&silent(34_000), &one_moves), "healthy");
 }

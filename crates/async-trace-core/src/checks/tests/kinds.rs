@@ -92,7 +92,7 @@ fn a_child_that_writes_into_a_pipe_nobody_reads() {
 task convert
   convert app.py:9
   std Process.wait asyncio/subprocess.py:137
-  waits wait child 4800 \"ffmpeg -i in.mp4\" sleeping syscall write pipe 1 end 7 unserved
+  waits wait child 4800 \"ffmpeg -i in.mp4\" sleeping syscall write pipe 1 end 7 unserved abandoned
 ";
     assert_snapshot!(after_two_seconds(text), @"
     0 child-stuck (error, proven): task convert waits in convert() at app.py:9 for child process 4800 (ffmpeg -i in.mp4), which is blocked writing into a pipe that nobody reads
@@ -101,16 +101,61 @@ task convert
       try read its output while it runs: `await process.communicate()` instead of `await process.wait()`
     ");
     assert_eq!(at_once(text), "healthy");
-    assert_eq!(after_two_seconds(&text.replace("unserved", "served")), "healthy");
-    assert_eq!(after_two_seconds(&text.replace("syscall write pipe 1 end 7 unserved", "")), "healthy");
-    let unknown = text.replace(" end 7 unserved", "");
+    assert_eq!(after_two_seconds(&text.replace("unserved abandoned", "served")), "healthy");
+    assert_eq!(
+        after_two_seconds(&text.replace("syscall write pipe 1 end 7 unserved abandoned", "")),
+        "healthy"
+    );
+    let unknown = text.replace(" end 7 unserved abandoned", "");
     assert!(after_two_seconds(&unknown).contains("child-stuck (error, suspected)"));
     assert_eq!(changed(&unknown.replace("syscall write pipe 1", ""), &unknown), "healthy");
     assert_eq!(after_two_seconds(&unknown.replace("syscall write", "syscall read")), "healthy");
     assert!(
-        after_two_seconds(&text.replace("sleeping syscall write pipe 1 end 7 unserved", "dead"))
+        after_two_seconds(&text.replace("sleeping syscall write pipe 1 end 7 unserved abandoned", "dead"))
             .contains("has ended already")
     );
+}
+
+#[test]
+fn a_child_that_waits_for_input_that_cannot_come() {
+    let text = "
+task convert
+  convert app.py:9
+  std StreamReader.read asyncio/streams.py:713
+  waits read pipe 7 from 4800 sort sleeping cpu 1000 syscall read pipe 0 end 6 unserved abandoned
+task main
+  main app.py:12
+  waits await task convert
+";
+    assert_snapshot!(after_two_seconds(text), @"
+    0 child-stuck (error, proven): task convert waits in convert() at app.py:9 for the output of child process 4800 (sort), which is blocked reading from a pipe that nobody writes to or closes
+      waits task convert convert app.py:9: reads what child process 4800 writes (fd 7)
+      child: child process 4800 (sort) is blocked reading from a pipe that nobody writes to or closes; this process has the other end as fd 6
+      => 1 [main] waits for task convert in main app.py:12
+      try write its input and close it: `process.stdin.close()`, or `await process.communicate(input)`
+    ");
+    let wait = text.replace("read pipe 7 from 4800 sort", "wait child 4800 sort");
+    assert!(
+        after_two_seconds(&wait).contains("child-stuck (error, proven): task convert waits in convert()")
+    );
+    // A language server is asked now and then, by whoever has it; a worker that computes reads when it has done so.
+    for near_miss in [
+        text.replace("abandoned", "reached"),
+        wait.replace("abandoned", "reached"),
+        text.replace("unserved abandoned", "served"),
+        text.replace("end 6 unserved abandoned", ""),
+        text.replace("sleeping", "running"),
+        text.replace("syscall read pipe 0", "syscall read file 0"),
+    ] {
+        assert_eq!(after_two_seconds(&near_miss), "healthy", "{near_miss}");
+    }
+    assert_eq!(changed(text, &text.replace("cpu 1000", "cpu 51000")), "healthy");
+    // It writes, and what reads it is slow.
+    let writes = text.replace("syscall read pipe 0", "syscall write pipe 1").replace("abandoned", "reached");
+    assert_eq!(after_two_seconds(&writes), "healthy");
+    assert_eq!(after_two_seconds(&writes.replace("read pipe 7 from", "wait child")), "healthy");
+    let unknown = writes.replace("read pipe 7 from", "wait child").replace(" reached", "");
+    assert!(after_two_seconds(&unknown).contains("child-stuck (error, suspected)"));
 }
 
 #[test]

@@ -5,8 +5,10 @@ mod blocking;
 mod circles;
 mod healthy;
 mod kinds;
+mod motion;
 mod random;
 mod speed;
+mod unread;
 mod waiting;
 
 use super::{CHECKS, Config, run};

@@ -11,7 +11,7 @@ task Task-9
   finalize_trace chat.py:25
   holds db taken 24
   lib Connection.execute asyncpg/connection.py:350
-  waits await unknown asyncpg.protocol.BaseProtocol
+  waits read tcp 7 10.0.0.1:40000 10.0.0.2:5432 ESTABLISHED received 120 34000 sent 90 34100
 task Task-12
   lib RequestHandler.start aiohttp/web_protocol.py:600
   list_chats chat.py:37
@@ -28,7 +28,7 @@ fn an_orphan_keeps_the_only_connection() {
     0 pool-exhausted (error, proven): 2 tasks have waited for at least 2.0 s in list_chats() at chat.py:37 for a slot of asyncpg Pool `app.pool`: its only slot is held by task Task-9 in finalize_trace() at chat.py:25, which nobody awaits
       waits ×2 task Task-12 list_chats chat.py:37: waits for asyncpg Pool `app.pool`
       resource: 1 of 1 connections, 2 waiters
-      holds task Task-9 finalize_trace chat.py:25: holds asyncpg Pool `app.pool`, taken at line 24; it waits for an asyncpg BaseProtocol; nobody awaits it
+      holds task Task-9 finalize_trace chat.py:25: holds asyncpg Pool `app.pool`, taken at line 24; it reads from tcp socket 10.0.0.2:5432 (fd 7), on which nothing was received for 34 s; nobody awaits it
       try bound what is done while the slot is held, by `asyncio.timeout(…)`
       try give the acquisition a timeout, so that waiting ends in an error that names the pool
     ");
@@ -214,7 +214,7 @@ task holder
   refresh app.py:12
   holds a taken 11 as cache.lock
   lib Connection.fetch asyncpg/connection.py:690
-  waits read tcp 7 10.0.0.1:40000 10.0.0.2:5432 ESTABLISHED
+  waits read tcp 7 10.0.0.1:40000 10.0.0.2:5432 ESTABLISHED received 120 34000 sent 90 34100
 task request x500
   lib RequestHandler.start aiohttp/web_protocol.py:600
   show app.py:30
@@ -224,9 +224,9 @@ task request x500
 #[test]
 fn five_hundred_requests_behind_one_lock() {
     assert_snapshot!(after_two_seconds(CONVOY), @"
-    0 stuck-task (warning, proven): task holder, which nobody awaits, has held Lock `cache.lock` in refresh() at app.py:12 for at least 2.0 s, where it reads from tcp socket 10.0.0.2:5432 (fd 7); 500 tasks wait for the lock in show() at app.py:30
+    0 stuck-task (warning, proven): task holder, which nobody awaits, has held Lock `cache.lock` in refresh() at app.py:12 for at least 2.0 s, where it reads from tcp socket 10.0.0.2:5432 (fd 7), on which nothing was received for 34 s; 500 tasks wait for the lock in show() at app.py:30
       holds task holder refresh app.py:12: holds Lock `cache.lock`, taken at line 11
-      waits task holder refresh app.py:12: reads from tcp socket 10.0.0.2:5432 (fd 7)
+      waits task holder refresh app.py:12: reads from tcp socket 10.0.0.2:5432 (fd 7), on which nothing was received for 34 s
       waits ×500 task request-1 show app.py:30: waits for Lock `cache.lock`
       try do not wait for the network or another slow thing while holding a lock
       try or bound it by `asyncio.timeout(…)`
@@ -238,8 +238,10 @@ fn a_lock_that_changes_hands_is_only_contended() {
     assert_eq!(at_once(CONVOY), "healthy");
     assert_eq!(changed(&CONVOY.replace("app.py:12", "app.py:13"), CONVOY), "healthy");
     // Sleeps again and again, 50 ms each, while it holds the lock.
-    let naps =
-        CONVOY.replace("waits read tcp 7 10.0.0.1:40000 10.0.0.2:5432 ESTABLISHED", "waits sleep timer 0.03");
+    let naps = CONVOY.replace(
+        "waits read tcp 7 10.0.0.1:40000 10.0.0.2:5432 ESTABLISHED received 120 34000 sent 90 34100",
+        "waits sleep timer 0.03",
+    );
     assert_eq!(changed(&naps.replace("timer 0.03", "timer 0.04"), &naps), "healthy");
 }
 
@@ -247,7 +249,7 @@ fn a_lock_that_changes_hands_is_only_contended() {
 fn a_limit_to_the_rate_is_a_pause_inside_of_a_lock() {
     let pause = |s| {
         CONVOY.replace(
-            "waits read tcp 7 10.0.0.1:40000 10.0.0.2:5432 ESTABLISHED",
+            "waits read tcp 7 10.0.0.1:40000 10.0.0.2:5432 ESTABLISHED received 120 34000 sent 90 34100",
             &format!("waits sleep timer {s}"),
         )
     };
