@@ -19,6 +19,7 @@ mod hook;
 mod io;
 pub(crate) mod kept;
 pub(crate) mod link;
+mod motion;
 mod names;
 mod places;
 pub(crate) mod reach;
