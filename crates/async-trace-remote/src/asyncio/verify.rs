@@ -155,6 +155,7 @@ pub(crate) fn read_tasks(
                 let again = settled_anew(session, &attempts[*index], &mut chain, walked);
                 if !again.late {
                     attempts[*index] = again;
+                    outdate(*index, &mut attempts, walked);
                     return false;
                 }
             }
@@ -347,6 +348,26 @@ fn replaced(attempts: &mut Vec<Attempt>, walked: &mut Walked) -> Vec<Addr> {
     old.into_iter().map(|task| task.addr).collect()
 }
 
+/// The same where one task was read later than all others: those that had what is another object now are of another moment,
+/// and are left out.
+fn outdate(later: usize, attempts: &mut [Attempt], walked: &mut Walked) {
+    let replaced: FxHashSet<Addr> = walked.resources.replaced.drain(..).collect();
+    if replaced.is_empty() {
+        return;
+    }
+    let torn = Torn("what it has became another's while it was read");
+    let is_old = |task: &Task| task.concerns().any(|resource| replaced.contains(&resource));
+    for (_, old) in attempts.iter_mut().enumerate().filter(|(index, _)| *index != later) {
+        if matches!(&old.task, Ok(Some(task)) if is_old(task)) {
+            old.task = Err(torn);
+        }
+    }
+    for old in walked.tasks.extract_if(.., |task| is_old(task)) {
+        walked.problems.note(ProblemCode::TaskUnreadable, torn, Some(old.addr));
+    }
+    walked.index = walked.tasks.iter().enumerate().map(|(at, task)| (task.addr, at)).collect();
+}
+
 /// The addresses of all tasks; as the first pass found them, where its list is what it was.
 fn find_or_reuse(
     session: &Session<'_>,
@@ -459,6 +480,7 @@ fn read_paused(
             let is_late = again.late;
             if !is_late {
                 attempts[*index] = again;
+                outdate(*index, attempts, walked);
             }
             is_late
         });
