@@ -47,6 +47,11 @@ class Counter:
         return struct.unpack("q", self.file.read(8))[0]
 
 
+def cpu_of(pid):
+    """The CPU time that a process of one thread has used, in seconds."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
 class Recorder:
     """One recording, from its first samples on."""
 
@@ -75,14 +80,15 @@ class Recorder:
 
 
 def block(arguments, counter, pid, path, with_recorder):
-    """One block: requests per second, and with the recorder its share of a core, samples, missed, bytes."""
+    """One block: requests a second, and a second of the target's CPU time; with the recorder its share of a core, samples,
+    missed, bytes."""
     recorder = Recorder(arguments, pid, path) if with_recorder else None
     time.sleep(0.3)  # the caches of the target are its own again
     cpu = recorder.cpu_s() if recorder else 0.0
-    begin, first = time.perf_counter(), counter.read()
+    begin, first, used = time.perf_counter(), counter.read(), cpu_of(pid)
     time.sleep(arguments.seconds)
-    end, last = time.perf_counter(), counter.read()
-    result = {"requests_s": (last - first) / (end - begin)}
+    end, last, used = time.perf_counter(), counter.read(), cpu_of(pid) - used
+    result = {"requests_s": (last - first) / (end - begin), "requests_cpu_s": (last - first) / used}
     if recorder:
         result["cpu"] = (recorder.cpu_s() - cpu) / (end - begin)
         result["samples"], result["missed"] = recorder.end()
@@ -94,7 +100,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--python", default=sys.executable, help="the target's interpreter")
     parser.add_argument("--tasks", type=int, default=1000)
-    parser.add_argument("--active", type=int, default=100, help="so many of them never rest (default 100)")
+    parser.add_argument("--active", type=int, default=100, help="so many of them never rest, or move within 10 ms (default 100)")
+    parser.add_argument("--shape", choices=["saturated", "server"], default="saturated", help="as fast as it can, or with pauses")
     parser.add_argument("--rate", type=float, default=100)
     parser.add_argument("--seconds", type=float, default=4, help="of each block")
     parser.add_argument("--pairs", type=int, default=10, help="blocks with the recorder")
@@ -104,7 +111,7 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "count"
-        command = [arguments.python, HERE / "target.py", str(arguments.tasks), str(arguments.active), str(path)]
+        command = [arguments.python, HERE / "target.py", str(arguments.tasks), str(arguments.active), str(path), arguments.shape]
         target = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             pid = int(target.stdout.readline().split()[1])
@@ -119,16 +126,19 @@ def main():
         finally:
             target.kill()
             target.wait()
-    losses = [1 - b["requests_s"] / a["requests_s"] for a, b in zip(without, with_it)]
+    # A loop that is never done gets less done in a second; one that rests needs more CPU time for the same.
+    done = "requests_s" if arguments.shape == "saturated" else "requests_cpu_s"
+    losses = [1 - b[done] / a[done] for a, b in zip(without, with_it)]
     loss, cpu = statistics.median(losses), statistics.median(b["cpu"] for b in with_it)
     samples, missed = sum(b["samples"] for b in with_it), sum(b["missed"] for b in with_it)
     spread = statistics.stdev(losses) / len(losses) ** 0.5 if len(losses) > 1 else float("nan")
     # How much two blocks without a recorder differ: less than this cannot be told.
-    rates = [a["requests_s"] for a in without]
+    rates = [a[done] for a in without]
     noise = statistics.stdev(rates) / statistics.mean(rates) if len(rates) > 1 else float("nan")
-    print(f"{arguments.tasks} tasks, {arguments.active} of them at work, {arguments.rate:g} samples a second, {arguments.pairs} pairs of {arguments.seconds:g} s")
-    print(f"  without  {statistics.median(rates):10,.0f} requests a second (blocks differ by {noise:.1%})")
-    print(f"  with     {statistics.median(b['requests_s'] for b in with_it):10,.0f} requests a second")
+    per = "second" if done == "requests_s" else "second of CPU time"
+    print(f"{arguments.tasks} tasks, {arguments.active} of them at work ({arguments.shape}), {arguments.rate:g} samples a second, {arguments.pairs} pairs of {arguments.seconds:g} s")
+    print(f"  without  {statistics.median(rates):10,.0f} requests a {per} (blocks differ by {noise:.1%})")
+    print(f"  with     {statistics.median(b[done] for b in with_it):10,.0f} requests a {per}")
     print(f"  loss     {loss:10.2%} +- {spread:.2%} (promise: less than {MOST_LOSS:.0%})")
     print(f"  recorder {cpu:10.1%} of a core (promise: less than {MOST_CPU:.0%})")
     print(f"  samples  {samples:10,} taken, {missed:,} missed; {statistics.mean(b['bytes'] / max(1, b['samples']) for b in with_it):,.0f} bytes each")

@@ -21,6 +21,7 @@ pub(crate) mod input;
 mod io;
 pub(crate) mod kept;
 pub(crate) mod link;
+mod motion;
 mod names;
 mod places;
 pub(crate) mod polls;

@@ -7,13 +7,14 @@
 
 use super::chain::Chain;
 use super::find::{self, Found};
+use super::motion;
 use super::resource::Resources;
 use super::task;
 use super::walk::{Check, Ground, On, Problems, Session, Task, Walked};
 use crate::cpython::object::{Read, Torn};
 use crate::cpython::runtime::{self, Interpreter, Stack, ThreadState};
 use crate::memory::addr::Addr;
-use crate::memory::pages::{Footprint, Trace};
+use crate::memory::pages::{Footprint, Pages, Trace};
 use crate::process::pause::Paused;
 use async_trace_core::snapshot::{ProblemCode, TaskState};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -30,17 +31,25 @@ const MAX_ROUNDS: u32 = 4;
 const RUNNING_TRIES: u32 = 2;
 /// How often it has to look the same. All of it is copied within microseconds, and all but the first time in one call: what
 /// is not whole would have to come full circle and be caught at the same step each time.
-const LOOKS: usize = 3;
+pub(crate) const LOOKS: usize = 3;
 /// How long the target is stopped again for tasks that were not whole.
 const SECOND_PAUSE: Duration = Duration::from_micros(1500);
 
 /// One task, with what tells whether it was whole.
-struct Attempt {
-    addr: Addr,
-    task: Read<Option<Task>>,
-    problems: Problems,
+pub(crate) struct Attempt {
+    pub addr: Addr,
+    pub task: Read<Option<Task>>,
+    pub problems: Problems,
+    /// What it was read from, where that was not compared at once.
     trace: Trace,
     late: bool,
+}
+
+impl Attempt {
+    /// Whether it makes sense.
+    pub(crate) fn is_well(&self) -> bool {
+        self.task.is_ok() && self.problems.list.is_empty()
+    }
 }
 
 /// Reads a thread's stack until it is whole. That of a thread which is on a CPU all the time may never be:
@@ -131,7 +140,7 @@ pub(crate) fn read_tasks(
     let mut attempts = match check {
         Check::Nothing => return,
         Check::Late => {
-            found.tasks.into_iter().map(|addr| attempt(session, addr, &mut chain, walked)).collect()
+            found.tasks.into_iter().map(|addr| traced(session, addr, &mut chain, walked)).collect()
         }
         Check::All => read_running(session, found.tasks, &mut chain, walked),
     };
@@ -146,6 +155,7 @@ pub(crate) fn read_tasks(
                 let again = settled_anew(session, &attempts[*index], &mut chain, walked);
                 if !again.late {
                     attempts[*index] = again;
+                    outdate(*index, &mut attempts, walked);
                     return false;
                 }
             }
@@ -277,7 +287,7 @@ fn range(begin: usize, end: usize) -> Range<u32> {
 fn scout(session: &Session<'_>, tasks: &[Addr], chain: &mut Chain, walked: &mut Walked) {
     walked.tasks.reserve(tasks.len());
     for addr in tasks {
-        if let Ok(Some(task)) = attempt(session, *addr, chain, walked).task {
+        if let Ok(Some(task)) = attempt(session, *addr, chain, walked, |_| ()).0.task {
             walked.index.insert(*addr, walked.tasks.len());
             walked.tasks.push(task);
         }
@@ -294,12 +304,13 @@ fn read_running(
     let mut attempts: Vec<Attempt> = Vec::with_capacity(tasks.len());
     for _ in 0..MAX_ROUNDS {
         let mut again = Vec::new();
-        for addr in tasks {
-            // It has moved between two passes, and is likely to do so again: it is not taken for whole in
-            // passing.
-            let read = settled(session, addr, chain, walked);
+        let mut keep = |read, walked: &mut Walked| {
             again.append(&mut replaced(&mut attempts, walked));
             attempts.push(read);
+        };
+        // They have moved between two passes, and are likely to do so again: none is taken for whole in passing.
+        for addr in motion::read(session, &tasks, chain, walked, &mut keep) {
+            keep(settled(session, addr, chain, walked), walked);
         }
         tasks = again;
         if tasks.is_empty() {
@@ -335,6 +346,26 @@ fn replaced(attempts: &mut Vec<Attempt>, walked: &mut Walked) -> Vec<Addr> {
     // What else they have is of that moment, too.
     walked.resources.doubt(old.iter().flat_map(Task::concerns));
     old.into_iter().map(|task| task.addr).collect()
+}
+
+/// The same where one task was read later than all others: those that had what is another object now are of another moment,
+/// and are left out.
+fn outdate(later: usize, attempts: &mut [Attempt], walked: &mut Walked) {
+    let replaced: FxHashSet<Addr> = walked.resources.replaced.drain(..).collect();
+    if replaced.is_empty() {
+        return;
+    }
+    let torn = Torn("what it has became another's while it was read");
+    let is_old = |task: &Task| task.concerns().any(|resource| replaced.contains(&resource));
+    for (_, old) in attempts.iter_mut().enumerate().filter(|(index, _)| *index != later) {
+        if matches!(&old.task, Ok(Some(task)) if is_old(task)) {
+            old.task = Err(torn);
+        }
+    }
+    for old in walked.tasks.extract_if(.., |task| is_old(task)) {
+        walked.problems.note(ProblemCode::TaskUnreadable, torn, Some(old.addr));
+    }
+    walked.index = walked.tasks.iter().enumerate().map(|(at, task)| (task.addr, at)).collect();
 }
 
 /// The addresses of all tasks; as the first pass found them, where its list is what it was.
@@ -391,8 +422,20 @@ fn find_tasks(
     found
 }
 
-/// Reads one task.
-fn attempt(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Walked) -> Attempt {
+/// Reads one task, and keeps what it was read from.
+fn traced(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Walked) -> Attempt {
+    let (attempt, trace) = attempt(session, addr, chain, walked, Pages::end_trace);
+    Attempt { trace, ..attempt }
+}
+
+/// Reads one task. `end` ends the trace of what it was read from, unless this is the first pass.
+pub(crate) fn attempt<T: Default>(
+    session: &Session<'_>,
+    addr: Addr,
+    chain: &mut Chain,
+    walked: &mut Walked,
+    end: impl FnOnce(&Pages) -> T,
+) -> (Attempt, T) {
     let mem = session.reader.mem;
     let (ties, asked) = (walked.ties, walked.resources.asked.len());
     let late = mem.late_reads();
@@ -404,7 +447,7 @@ fn attempt(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Wa
     let before = take(&mut walked.problems);
     let mut task = task::read(session, addr, chain, walked);
     let problems = replace(&mut walked.problems, before);
-    let trace = if walked.scouting { Trace::default() } else { mem.end_trace() };
+    let ended = if walked.scouting { T::default() } else { end(mem) };
     if let Ok(Some(task)) = &mut task
         && task.state == TaskState::Waiting
         && problems.list.is_empty()
@@ -413,7 +456,8 @@ fn attempt(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Wa
         let asked = range(asked, walked.resources.asked.len());
         task.ground = Some(Ground { footprint: mem.end_footprint(begin), asked });
     }
-    Attempt { addr, task, problems, trace, late: mem.late_reads() != late }
+    let trace = Trace::default();
+    (Attempt { addr, task, problems, trace, late: mem.late_reads() != late }, ended)
 }
 
 /// Reads such tasks while the target stands still for another short time, if it may be stopped.
@@ -436,6 +480,7 @@ fn read_paused(
             let is_late = again.late;
             if !is_late {
                 attempts[*index] = again;
+                outdate(*index, attempts, walked);
             }
             is_late
         });
@@ -455,8 +500,8 @@ fn settled(session: &Session<'_>, addr: Addr, chain: &mut Chain, walked: &mut Wa
     let mut tries = 0;
     loop {
         let mark = walked.resources.mark();
-        let attempt = attempt(session, addr, chain, walked);
-        let is_well = attempt.task.is_ok() && attempt.problems.list.is_empty();
+        let attempt = traced(session, addr, chain, walked);
+        let is_well = attempt.is_well();
         // Where it has changed, the next try is with what it is now.
         let is_same = mem.is_same_still(&attempt.trace, if is_well { LOOKS } else { 1 });
         if is_well && is_same {

@@ -5,6 +5,8 @@
 //! what a walk will need is known from the walk before. What never changes (types, code, texts) is
 //! read between [`Pages::constant`] guards, and its pages are not copied again for it.
 
+mod copies;
+
 use super::addr::Addr;
 use super::store::{GONE, Store};
 use super::{Memory, Piece};
@@ -14,6 +16,8 @@ use std::array;
 use std::cell::{Cell, RefCell};
 use std::mem::take;
 use std::ops::Range;
+
+pub(crate) use copies::{Copies, Raw, Route};
 
 pub(super) const PAGE: u64 = 4096;
 pub(super) const PAGE_LEN: usize = 4096;
@@ -33,6 +37,10 @@ const SCRATCH: usize = 1 << 20;
 const BATCH: usize = 64;
 /// How many pages are known without looking them up.
 const NEAR: usize = 32;
+/// So many bytes between two parts of a page count as read with them.
+const STEP_GAP: u16 = 24;
+/// Among so many steps before is looked for one that a read belongs to.
+const STEPS_BACK: usize = 4;
 /// What was read and what has changed is told apart in so many bytes of a page: a mask has a bit for each.
 pub(super) const LINE: usize = PAGE_LEN / u32::BITS as usize;
 
@@ -80,16 +88,18 @@ pub(crate) struct Pages {
 struct Near {
     page: u64,
     place: u32,
+    /// The first of its footprint that may be its own, and the last.
+    first: u32,
     step: u32,
     passed: bool,
     marked: bool,
 }
 
-/// A slot, which lines of it were read, and from which byte of it to which.
+/// A slot, and from which byte of it to which was read: what lies further apart has steps of its own, because what is between
+/// is somebody else's, and changes when they do.
 #[derive(Clone, Copy)]
 struct Step {
     slot: u32,
-    lines: u32,
     begin: u16,
     end: u16,
 }
@@ -97,14 +107,23 @@ struct Step {
 impl Step {
     fn new(slot: u32, offset: usize, len: usize) -> Self {
         let at = |offset: usize| u16::try_from(offset.min(PAGE_LEN)).unwrap_or(u16::MAX);
-        Self { slot, lines: lines(offset, len), begin: at(offset), end: at(offset + len) }
+        Self { slot, begin: at(offset), end: at(offset + len) }
     }
 
-    fn widen(&mut self, offset: usize, len: usize) {
-        let Self { lines, begin, end, .. } = Self::new(self.slot, offset, len);
-        self.lines |= lines;
-        self.begin = self.begin.min(begin);
-        self.end = self.end.max(end);
+    /// Makes what was read here a part of it, if it is of that page and next to it.
+    fn take_in(&mut self, other: Self) -> bool {
+        let is_next = self.slot == other.slot
+            && other.begin <= self.end.saturating_add(STEP_GAP)
+            && self.begin <= other.end.saturating_add(STEP_GAP);
+        if is_next {
+            self.begin = self.begin.min(other.begin);
+            self.end = self.end.max(other.end);
+        }
+        is_next
+    }
+
+    fn lines(self) -> u32 {
+        lines(self.begin.into(), (self.end - self.begin).into())
     }
 }
 
@@ -123,7 +142,7 @@ struct Constants {
     bytes: Vec<u8>,
 }
 
-const NOWHERE: Near = Near { page: GONE, place: 0, step: 0, passed: false, marked: false };
+const NOWHERE: Near = Near { page: GONE, place: 0, first: 0, step: 0, passed: false, marked: false };
 
 /// Something that can change was read from the page.
 const USED: u8 = 1;
@@ -255,15 +274,28 @@ impl Pages {
                 return Ok(near.place);
             }
             if near.marked {
-                if self.walking.get()
-                    && let Some(step) = self.footprint.borrow_mut().get_mut(near.step as usize)
-                {
-                    step.widen(offset, len);
+                if self.walking.get() {
+                    self.step_on(near, offset, len);
                 }
                 return Ok(near.place);
             }
         }
         self.turn_to(page, offset, len)
+    }
+
+    /// Notes that one more part of a page was read.
+    #[inline]
+    fn step_on(&self, near: Near, offset: usize, len: usize) {
+        let mut footprint = self.footprint.borrow_mut();
+        let at = near.step as usize;
+        let Some(slot) = footprint.get(at).map(|step| step.slot) else { return };
+        let step = Step::new(slot, offset, len);
+        let first = at.saturating_sub(STEPS_BACK).max(near.first as usize);
+        if !footprint[first..=at].iter_mut().rev().any(|known| known.take_in(step)) {
+            let near = Near { step: u32::try_from(footprint.len()).unwrap_or(u32::MAX), ..near };
+            self.near[near.page as usize % NEAR].set(near);
+            footprint.push(step);
+        }
     }
 
     /// Forgets which pages were read lately.
@@ -312,7 +344,14 @@ impl Pages {
             }
         }
         let place = self.store.borrow().place(slot as usize).ok_or(Unreadable)?;
-        self.near[page as usize % NEAR].set(Near { page, place, step, passed: passes, marked: marks });
+        self.near[page as usize % NEAR].set(Near {
+            page,
+            place,
+            first: step,
+            step,
+            passed: passes,
+            marked: marks,
+        });
         Ok(place)
     }
 
@@ -565,7 +604,7 @@ impl Pages {
             let slot = step.slot as usize;
             store.pages.get(slot).is_some_and(|page| *page != GONE)
                 && store.flags.get(slot).is_some_and(|flags| flags & STALE == 0)
-                && !store.has_changed(slot, step.lines, step.begin..step.end)
+                && !store.has_changed(slot, step.lines(), step.begin..step.end)
         };
         !steps.is_empty() && steps.iter().all(same)
     }

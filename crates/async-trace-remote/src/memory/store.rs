@@ -26,7 +26,7 @@ const MISSES: u8 = 40;
 /// A slot whose page is gone from the target.
 pub(super) const GONE: u64 = u64::MAX;
 /// A bit for each word of a page.
-type Words = [u64; PAGE_LEN / 8 / 64];
+pub(super) type Words = [u64; PAGE_LEN / 8 / 64];
 /// The sums of a page's lines.
 type Sums = [u64; PAGE_LEN / LINE];
 
@@ -260,14 +260,20 @@ impl Store {
             self.flags[slot] |= unread;
             return Some(slot);
         };
-        let (mut changed, mut at) = (0, 0);
+        let (mut changed, mut words, mut at) = (0, Words::default(), 0);
         while at < fresh.len() {
             let end = fresh.len().min((from + at) / LINE * LINE + LINE - from);
-            changed |= u32::from(known[at..end] != fresh[at..end]) << ((from + at) / LINE);
+            if known[at..end] != fresh[at..end] {
+                changed |= 1 << ((from + at) / LINE);
+                // To the word: what is beside it is mostly another task's, which has not moved.
+                for at in (at..end).filter(|at| known[*at] != fresh[*at]) {
+                    words[(from + at) / 8 / 64] |= 1 << ((from + at) / 8 % 64);
+                }
+            }
             at = end;
         }
         known.copy_from_slice(fresh);
-        self.note_changes(slot, changed, &words_of(changed));
+        self.note_changes(slot, changed, &words);
         Some(slot)
     }
 
@@ -333,6 +339,12 @@ impl Store {
     }
 }
 
+/// Whether some words are among those that hold these bytes of a page.
+pub(super) fn any_of(words: &Words, offset: usize, len: usize) -> bool {
+    (offset / 8..(offset + len).div_ceil(8))
+        .any(|word| words.get(word / 64).is_none_or(|words| words >> (word % 64) & 1 == 1))
+}
+
 /// All words of some lines.
 fn words_of(lines: u32) -> Words {
     const IN_LINE: usize = LINE / 8;
@@ -344,7 +356,7 @@ fn words_of(lines: u32) -> Words {
 }
 
 /// The lines, and the words of them, in which two copies of a page are not the same.
-fn differences(a: &[u8], b: &[u8]) -> (u32, Words) {
+pub(super) fn differences(a: &[u8], b: &[u8]) -> (u32, Words) {
     let (mut lines, mut words) = (0, [0; PAGE_LEN / 8 / 64]);
     let pairs = a.chunks_exact(LINE).zip(b.chunks_exact(LINE)).enumerate();
     for (line, (a, b)) in pairs.filter(|(_, (a, b))| a != b) {
@@ -489,14 +501,14 @@ mod tests {
             assert_eq!(byte(&pages, 7, offset), Ok(7));
             pages.end_footprint(begin)
         };
-        // Two words of one line, and one word before and after what is read at once.
+        // Two words of one line, and what lies before and behind them.
         let (changed, same) = (footprint(300), footprint(308));
         let begin = pages.begin_footprint();
         let around = [byte(&pages, 7, 256), byte(&pages, 7, 320)];
         let around = (around, pages.end_footprint(begin)).1;
         fake.set(7, 303, 0xee);
         pages.refresh();
-        assert_eq!([&changed, &same, &around].map(|f| pages.is_unchanged(f)), [false, true, false]);
+        assert_eq!([&changed, &same, &around].map(|f| pages.is_unchanged(f)), [false, true, true]);
         pages.forget_changes();
         assert!(pages.is_unchanged(&changed));
     }
