@@ -304,6 +304,7 @@ async def main():
     event = asyncio.Event()
     tasks = [asyncio.create_task(parked(event), name=f"parked-{n}") for n in range(200)]
     tasks += [asyncio.create_task(spawner(n, rest)) for n, rest in enumerate([0, 0.001, 0.003, 0.01, 0.02])]
+    await asyncio.sleep(0)
     print("READY", os.getpid(), flush=True)
     await asyncio.gather(*tasks)
 asyncio.run(main())
