@@ -245,7 +245,8 @@ pub struct CheckArguments {
 /// How to look at a process several times.
 #[derive(Clone, Debug, Args)]
 pub struct CheckOptions {
-    /// How long to look, such as 500ms or 5s: what does not move meanwhile counts as stuck. 0s looks once
+    /// How long to look, such as 500ms or 5s: what does not move meanwhile counts as stuck. 0s looks once.
+    /// Up to 10 s longer where an answer that others wait for may still come
     #[arg(long = "for", value_name = "TIME", default_value = "2s", value_parser = long_duration)]
     pub duration: Duration,
     /// Do not pause the process

@@ -47,11 +47,6 @@ fn is_batch(scene: &Scene<'_>, queued: &[u32], workers: &[&Thread]) -> bool {
         && !workers.iter().any(waits)
 }
 
-/// Whether a thread waits for an answer, and has heard nothing for a long time.
-fn is_silent(scene: &Scene<'_>, worker: &Thread) -> bool {
-    matches!(motion::of_thread(scene, worker.tid), Motion::Silent(s) if s >= scene.config.silence_s())
-}
-
 fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
     let workers: Vec<&Thread> = scene
         .now
@@ -83,8 +78,18 @@ fn starved(scene: &Scene<'_>, executor: &Resource, findings: &mut Findings) {
     }
     // A batch takes its time. But where all of its threads wait for somebody who says nothing, it is not at work.
     let is_batch = is_batch(scene, &queued, &workers);
-    if is_batch && !workers.iter().all(|worker| is_silent(scene, worker)) {
-        return;
+    if is_batch {
+        let motions: Vec<Motion> =
+            workers.iter().map(|worker| motion::of_thread(scene, worker.tid)).collect();
+        let are_silent = motions.iter().all(|motion| matches!(motion, Motion::Silent(_)));
+        match motion::least_silence(&motions).filter(|_| are_silent) {
+            Some(silent_s) if silent_s >= scene.config.silence_s() => {}
+            Some(silent_s) => {
+                scene.leave_open(silent_s);
+                return;
+            }
+            None => return,
+        }
     }
     let mut lines: Vec<(String, &Thread, u32)> = Vec::new();
     for worker in &workers {

@@ -36,6 +36,7 @@ use crate::index::Index;
 use crate::snapshot::{Consistency, EventLoop, Snapshot, Source, Task};
 use crate::text::Text;
 use rustc_hash::FxHashMap;
+use std::cell::Cell;
 
 /// A check.
 pub struct Check {
@@ -134,20 +135,36 @@ impl Default for Config {
     }
 }
 
+/// What was found in some snapshots.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// What is wrong, the worst first.
+    pub findings: Vec<Finding>,
+    /// After so many seconds it could be told of something more: somebody waits for an answer which may still come.
+    pub undecided_s: Option<f64>,
+}
+
 /// Finds what is wrong. `snapshots` are of one process, the oldest first; findings come the worst first.
 #[must_use]
 pub fn run(snapshots: &[&Snapshot], config: &Config) -> Vec<Finding> {
+    judge(snapshots, config).findings
+}
+
+/// Finds what is wrong, as [`run`], and whether to look longer would tell more.
+#[must_use]
+pub fn judge(snapshots: &[&Snapshot], config: &Config) -> Verdict {
     let snapshots = up_to_a_whole_one(snapshots);
-    let Some(&now) = snapshots.last() else { return Vec::new() };
+    let Some(&now) = snapshots.last() else { return Verdict::default() };
     let index = Index::of(now);
     let graph = Graph::of(&index, config.patience_s);
     let history = History::of(snapshots);
-    let scene = Scene { now, index, history, graph, config, served: motion::ends(&now.tasks) };
+    let (served, undecided_s) = (motion::ends(&now.tasks), Cell::new(None));
+    let scene = Scene { now, index, history, graph, config, served, undecided_s };
     let mut findings = Findings { explained: vec![false; now.tasks.len()], ..Findings::default() };
     for check in CHECKS {
         (check.run)(&scene, &mut findings);
     }
-    findings.ranked()
+    Verdict { findings: findings.ranked(), undecided_s: scene.undecided_s.get() }
 }
 
 /// Leaves out the newest snapshots from which tasks are missing, where an older one is whole, and glances after the
@@ -170,9 +187,17 @@ struct Scene<'a> {
     config: &'a Config,
     /// The tasks that serve connections, by the ends of these.
     served: motion::Ends<'a>,
+    /// When more could be told.
+    undecided_s: Cell<Option<f64>>,
 }
 
 impl<'a> Scene<'a> {
+    /// Notes that something cannot be told yet of what was silent for so many seconds.
+    fn leave_open(&self, silent_s: f64) {
+        let left_s = (self.config.silence_s() - silent_s).max(0.0);
+        self.undecided_s.set(Some(self.undecided_s.get().map_or(left_s, |known| known.max(left_s))));
+    }
+
     fn task(&self, place: u32) -> &'a Task {
         &self.now.tasks[place as usize]
     }

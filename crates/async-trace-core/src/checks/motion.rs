@@ -54,6 +54,17 @@ impl Motion {
     }
 }
 
+/// For how long the one was silent that was so for the shortest time, where silence is all that may be life.
+pub(super) fn least_silence(motions: &[Motion]) -> Option<f64> {
+    let silences = motions.iter().map(|motion| match motion {
+        Motion::Ends | Motion::Moves => None,
+        Motion::Silent(s) => Some(*s),
+        Motion::Unknown(_) | Motion::Still => Some(f64::INFINITY),
+    });
+    let least = silences.reduce(|a, b| Some(a?.min(b?))).flatten();
+    least.filter(|least| least.is_finite())
+}
+
 /// What a holder waits for in the end, through further tasks and locks.
 pub(super) struct Root {
     pub words: String,

@@ -71,6 +71,9 @@ fn exhausted(
         slow_call::is_request(task) || scene.awaiters(task).any(|(_, awaiter)| slow_call::is_request(awaiter))
     });
     if motions.iter().any(|motion| motion.is_lively(scene, clients)) {
+        if let Some(silent_s) = motion::least_silence(&motions) {
+            scene.leave_open(silent_s);
+        }
         return None;
     }
     let name =

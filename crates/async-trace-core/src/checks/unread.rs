@@ -107,6 +107,9 @@ pub(super) fn alone(scene: &Scene<'_>, findings: &mut Findings) {
         let limit_s =
             if task.connection.is_some() { scene.config.patience_s } else { scene.config.silence_s() };
         if taken_s < limit_s {
+            if limit_s <= scene.config.silence_s() {
+                scene.leave_open(taken_s);
+            }
             continue;
         }
         let speaker = scene.task(scene.spokesman(place));

@@ -9,7 +9,7 @@
 //!   task alice holds Lock `a` and waits for Lock `b` in transfer() at bank.py:40; task bob holds …
 //! ```
 
-use super::look::{Process, To, look_at, report};
+use super::look::{Process, To, longer, look_at, look_on, report};
 use crate::args::{CheckArguments, FailOn};
 use crate::output::Output;
 use crate::{Error, Outcome, Result};
@@ -27,6 +27,15 @@ pub(crate) fn run(arguments: &CheckArguments, output: &mut Output) -> Result<Out
     // The program ends with this: to free all parts of the snapshots one by one would be for nothing.
     let mut processes = ManuallyDrop::new(processes);
     look_at(&mut processes, &arguments.how, To::Judge);
+    if let [process] = &mut processes[..]
+        && !arguments.all
+        && let Some(time) = longer(process, &arguments.how, &arguments.thresholds)
+    {
+        let seconds = time.as_secs_f64();
+        output.progress(&format!("an answer may still come: looking for {seconds:.0} seconds more"));
+        look_on(process, &arguments.how, time);
+        output.progress("");
+    }
     let mut outcome = Outcome::Done;
     let mut first = true;
     for process in processes.iter_mut() {

@@ -27,15 +27,19 @@ impl Process {
     }
 }
 
-/// What is wrong in snapshots of one process, the oldest first. `only` names the checks; none means all.
-pub(super) fn report(snapshots: &[Snapshot], limits: &Thresholds, only: &[String]) -> Report {
-    let config = Config {
+fn config(limits: &Thresholds) -> Config {
+    Config {
         blocked_s: limits.blocked.as_secs_f64(),
         patience_s: limits.patience.as_secs_f64(),
         flood_tasks: limits.flood,
         leak_tasks: limits.leak,
         ..Config::default()
-    };
+    }
+}
+
+/// What is wrong in snapshots of one process, the oldest first. `only` names the checks; none means all.
+pub(super) fn report(snapshots: &[Snapshot], limits: &Thresholds, only: &[String]) -> Report {
+    let config = config(limits);
     let snapshots: Vec<&Snapshot> = snapshots.iter().collect();
     let mut findings = checks::run(&snapshots, &config);
     if !only.is_empty() {
@@ -99,6 +103,43 @@ pub(super) fn look_at(processes: &mut [Process], how: &CheckOptions, to: To) {
         let gap = LOOKS.get(number + 1).map_or(0.0, |next| next - share);
         if number == first || late > how.duration.mul_f64(gap / 2.0) {
             begin += late;
+        }
+    }
+}
+
+/// For how long a process has to be looked at once more, so that a slow answer can be told from none.
+pub(super) fn longer(process: &Process, how: &CheckOptions, limits: &Thresholds) -> Option<Duration> {
+    /// What was due by then has happened by then.
+    const SLACK: Duration = Duration::from_millis(300);
+    if how.duration.is_zero() || process.failed.is_some() {
+        return None;
+    }
+    let snapshots: Vec<&Snapshot> = process.snapshots.iter().collect();
+    let left_s = checks::judge(&snapshots, &config(limits)).undecided_s?;
+    Duration::try_from_secs_f64(left_s).ok().map(|left| left + SLACK)
+}
+
+/// Looks at a process some more times, the last one after this `time`.
+pub(super) fn look_on(process: &mut Process, how: &CheckOptions, time: Duration) {
+    const LOOKS: u32 = 3;
+    let begin = Instant::now();
+    let mut watcher = Watcher::new(process.pid, Options::default());
+    for number in 1..=LOOKS {
+        thread::sleep((time * number / LOOKS).saturating_sub(begin.elapsed()));
+        watcher.options = Options {
+            pause: !how.no_pause,
+            pause_budget: how.pause_budget,
+            source: number == LOOKS,
+            traffic: true,
+            heap: Heap::Again,
+            ..Options::default()
+        };
+        match if number == LOOKS { watcher.last_look() } else { watcher.look() } {
+            Ok(snapshot) => process.snapshots.push(snapshot),
+            Err(error) => {
+                process.failed = Some(error);
+                return;
+            }
         }
     }
 }

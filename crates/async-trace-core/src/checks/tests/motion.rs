@@ -1,6 +1,8 @@
 //! What gets on, however slowly, is not stuck: `pool-exhausted` and `stuck-task` ask what moves behind a wait.
 
 use super::{after_two_seconds, changed};
+use crate::checks::{Config, judge};
+use crate::fixture::snapshot;
 
 /// Two downloads that have the slots of a semaphore, each at a wait, and others behind them.
 fn downloads(first: &str, second: &str) -> String {
@@ -41,6 +43,20 @@ fn a_slow_answer_is_waited_for_a_silent_peer_is_not() {
     let told = after_two_seconds(&silent(40));
     assert!(told.contains("pool-exhausted (error, proven)"), "{told}");
     assert!(told.contains("(fd 7), on which nothing was received for 40 s"), "{told}");
+}
+
+#[test]
+fn silence_that_is_too_short_to_tell_is_worth_another_look() {
+    let left_s = |text: &str| {
+        let now = snapshot(text);
+        let mut then = now.clone();
+        then.capture.time_s -= 2.0;
+        judge(&[&then, &now], &Config::default()).undecided_s
+    };
+    assert_eq!(left_s(&silent(4)), Some(6.0));
+    assert_eq!(left_s(&silent(15)), None);
+    // One of them ends by itself.
+    assert_eq!(left_s(&silent(4).replacen("sent 300 4000", "sent 300 4000 timeout 5", 1)), None);
 }
 
 #[test]
