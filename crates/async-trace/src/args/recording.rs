@@ -30,6 +30,9 @@ pub struct RecordArguments {
     /// Samples in a second
     #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = rate)]
     pub rate: f64,
+    /// The most CPU time that recording may use, in percent of one core: samples that would take more are left out
+    #[arg(long, value_name = "PERCENT", default_value_t = 25.0, value_parser = percent)]
+    pub max_cpu: f64,
     /// The file to write [default: PID.recording]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -143,6 +146,13 @@ pub struct DiffArguments {
 }
 
 /// `10`, `0.5`: samples in a second.
+fn percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(percent) if (1.0..=1000.0).contains(&percent) => Ok(percent),
+        _ => Err("it is a number from 1 to 1000".into()),
+    }
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if (0.01..=1000.0).contains(&rate) => Ok(rate),

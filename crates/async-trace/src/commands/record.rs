@@ -7,13 +7,16 @@
 //! ```
 //!
 //! Every sample is in the file as soon as it was taken, so that whatever ends us loses nothing. A sample
-//! that is due while the one before is still being taken is left out and counted: samples never queue.
+//! that is due while the one before is still being taken is left out and counted: samples never queue. So are those for
+//! which there is no CPU time left of what recording may use.
 
+mod allowance;
 mod started;
 
 use crate::args::RecordArguments;
 use crate::output::Output;
 use crate::{Error, Outcome, Result};
+use allowance::Allowance;
 use async_trace_core::recording::{Encoder, Info, Reason};
 use async_trace_core::render::units::{amount, number, seconds};
 use async_trace_remote::{Error as Unread, Options, Watcher};
@@ -139,6 +142,9 @@ struct Recording {
     missed: u64,
     /// Of [`Self::missed`], those that are not in the file yet.
     unsaid: u64,
+    /// Of [`Self::missed`], those that were left out because they would have taken too much CPU time.
+    spared: u64,
+    most_cpu: f64,
     tasks: usize,
     bytes: u64,
     slowest: Duration,
@@ -165,6 +171,8 @@ impl Recording {
             samples: 0,
             missed: 0,
             unsaid: 0,
+            spared: 0,
+            most_cpu: arguments.max_cpu / 100.0,
             tasks: 0,
             bytes: 0,
             slowest: Duration::ZERO,
@@ -213,6 +221,7 @@ impl Recording {
         let end = arguments.duration.map(|duration| self.begin + duration);
         let (mut due, mut shown) = (self.begin + self.interval, self.begin);
         let mut unread_since: Option<Instant> = None;
+        let mut allowance = Allowance::new(self.most_cpu);
         let reason = loop {
             if visible && shown.elapsed() >= PROGRESS {
                 shown = Instant::now();
@@ -224,6 +233,12 @@ impl Recording {
             }
             if end.is_some_and(|end| Instant::now() >= end) {
                 break Reason::Time;
+            }
+            if !allowance.is_enough() {
+                self.spared += 1;
+                self.miss(1);
+                due += self.interval;
+                continue;
             }
             let begin = Instant::now();
             match watcher.look() {
@@ -243,6 +258,7 @@ impl Recording {
                 }
             }
             self.slowest = self.slowest.max(begin.elapsed());
+            allowance.spend();
             due += self.interval;
             while due < Instant::now() {
                 due += self.interval;
@@ -281,16 +297,23 @@ impl Recording {
             size(self.bytes),
             self.path.display(),
         ));
+        let samples = |n| if n == 1 { "1 sample was".into() } else { format!("{} samples were", number(n)) };
         if self.missed > 0 {
+            let late = match self.missed - self.spared {
+                0 => String::new(),
+                _ => format!(
+                    ": the slowest took {}, and one was due every {}",
+                    seconds(self.slowest.as_secs_f64()),
+                    seconds(self.interval.as_secs_f64()),
+                ),
+            };
+            output.note(&format!("{} missed{late}", samples(self.missed)));
+        }
+        if self.spared > 0 {
             output.note(&format!(
-                "{} missed: the slowest took {}, and one was due every {}",
-                if self.missed == 1 {
-                    "1 sample was".into()
-                } else {
-                    format!("{} samples were", number(self.missed))
-                },
-                seconds(self.slowest.as_secs_f64()),
-                seconds(self.interval.as_secs_f64()),
+                "{} left out to use no more than {:.0} % of a core (--max-cpu)",
+                if self.spared == self.missed { "they were".into() } else { samples(self.spared) },
+                self.most_cpu * 100.0,
             ));
         }
         if let Some(error) = &self.failure {
