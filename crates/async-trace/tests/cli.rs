@@ -138,7 +138,7 @@ fn recordings_say_what_is_wrong_with_them() {
     insta::assert_snapshot!(report("newer.recording"), @"
     exit 2
     --
-    error: newer.recording cannot be read as a recording: it is of version 99 of the format; this is version 5 [recording-version]
+    error: newer.recording cannot be read as a recording: it is of version 99 of the format; this is version 6 [recording-version]
     hint: read it with the version of async-trace that recorded it, or with a newer one
     ");
     insta::assert_snapshot!(report("begun.recording"), @"
