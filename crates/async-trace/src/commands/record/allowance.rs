@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 /// So much is saved up at most: half a second's.
 const SAVED_S: f64 = 0.5;
+/// So much of what was used before the first sample is made up for.
+const MOST_OWED_S: f64 = 0.02;
 /// How much the newest sample counts for what one costs.
 const WEIGHT: f64 = 0.1;
 
@@ -22,7 +24,10 @@ pub(super) struct Allowance {
 impl Allowance {
     /// For a share of one core.
     pub(super) fn new(share: f64) -> Self {
-        Self { share, left_s: 0.0, cost_s: 0.0, since: Instant::now(), used: used() }
+        let used = used();
+        // What the beginning has cost is to be saved, too.
+        let left_s = -used.as_secs_f64().min(MOST_OWED_S);
+        Self { share, left_s, cost_s: 0.0, since: Instant::now(), used }
     }
 
     /// Whether there is enough for one more sample.
