@@ -37,8 +37,7 @@ pub(crate) fn read(session: &Session<'_>, walked: &mut Walked) {
     for index in 0..walked.tasks.len().min(MAX_TASKS) {
         let found = &walked.tasks[index];
         let asks = |wait: &super::walk::Wait| {
-            matches!(wait.on, On::Timer(_) | On::File(_) | On::Future(_) | On::Resource(_))
-                && wait.verb != Verb::Acquire
+            matches!(wait.on, On::Timer(_) | On::File(_) | On::Future(_)) && wait.verb != Verb::Acquire
         };
         if found.state != TaskState::Waiting || !found.wait.as_ref().is_some_and(asks) {
             continue;

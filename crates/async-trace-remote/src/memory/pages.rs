@@ -67,6 +67,8 @@ pub(crate) struct Pages {
     /// What is read of which pages, while someone wants to know.
     walking: Cell<bool>,
     footprint: RefCell<Vec<Step>>,
+    /// There is one look only: what was read of a page need not be told apart from what is beside it.
+    once: Cell<bool>,
     /// What is read for something that never changes, while someone wants to know, and what it was.
     keeping: Cell<bool>,
     constants: RefCell<Constants>,
@@ -95,11 +97,12 @@ struct Near {
     marked: bool,
 }
 
-/// A slot, and from which byte of it to which was read: what lies further apart has steps of its own, because what is between
-/// is somebody else's, and changes when they do.
+/// A slot, which lines of it were read, and from which byte of it to which: what lies further apart has steps of its own,
+/// because what is between is somebody else's, and changes when they do.
 #[derive(Clone, Copy)]
 struct Step {
     slot: u32,
+    lines: u32,
     begin: u16,
     end: u16,
 }
@@ -107,7 +110,7 @@ struct Step {
 impl Step {
     fn new(slot: u32, offset: usize, len: usize) -> Self {
         let at = |offset: usize| u16::try_from(offset.min(PAGE_LEN)).unwrap_or(u16::MAX);
-        Self { slot, begin: at(offset), end: at(offset + len) }
+        Self { slot, lines: lines(offset, len), begin: at(offset), end: at(offset + len) }
     }
 
     /// Makes what was read here a part of it, if it is of that page and next to it.
@@ -116,14 +119,16 @@ impl Step {
             && other.begin <= self.end.saturating_add(STEP_GAP)
             && self.begin <= other.end.saturating_add(STEP_GAP);
         if is_next {
-            self.begin = self.begin.min(other.begin);
-            self.end = self.end.max(other.end);
+            self.widen(other);
         }
         is_next
     }
 
-    fn lines(self) -> u32 {
-        lines(self.begin.into(), (self.end - self.begin).into())
+    /// Makes what was read of the same page a part of it.
+    fn widen(&mut self, other: Self) {
+        self.lines |= other.lines;
+        self.begin = self.begin.min(other.begin);
+        self.end = self.end.max(other.end);
     }
 }
 
@@ -178,6 +183,7 @@ impl Pages {
             scratch: RefCell::default(),
             walking: Cell::new(false),
             footprint: RefCell::default(),
+            once: Cell::new(false),
             keeping: Cell::new(false),
             constants: RefCell::default(),
             pause: RefCell::default(),
@@ -290,6 +296,10 @@ impl Pages {
         let at = near.step as usize;
         let Some(slot) = footprint.get(at).map(|step| step.slot) else { return };
         let step = Step::new(slot, offset, len);
+        if self.once.get() {
+            footprint[at].widen(step);
+            return;
+        }
         let first = at.saturating_sub(STEPS_BACK).max(near.first as usize);
         if !footprint[first..=at].iter_mut().rev().any(|known| known.take_in(step)) {
             let near = Near { step: u32::try_from(footprint.len()).unwrap_or(u32::MAX), ..near };
@@ -464,6 +474,7 @@ impl Pages {
     /// copied once more where they are read again: for a target that is read once, after which it is compared with
     /// what it was.
     pub(crate) fn be_thrifty(&self) {
+        self.once.set(true);
         self.store.borrow_mut().be_thrifty();
     }
 
@@ -604,7 +615,7 @@ impl Pages {
             let slot = step.slot as usize;
             store.pages.get(slot).is_some_and(|page| *page != GONE)
                 && store.flags.get(slot).is_some_and(|flags| flags & STALE == 0)
-                && !store.has_changed(slot, step.lines(), step.begin..step.end)
+                && !store.has_changed(slot, step.lines, step.begin..step.end)
         };
         !steps.is_empty() && steps.iter().all(same)
     }
