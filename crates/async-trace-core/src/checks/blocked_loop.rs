@@ -108,9 +108,9 @@ impl<'a, 's> Blocked<'a, 's> {
             kind.doing,
             words::place(own)
         );
-        if let Some(holder) = self.gil_holder {
-            let place = words::place(own_line(&holder.stack));
-            let doing = kind_of(holder, Some(1.0)).doing;
+        let holder_is = self.gil_holder.map(|holder| kind_of(holder, Some(1.0)));
+        if let (Some(holder), Some(kind)) = (self.gil_holder, &holder_is) {
+            let (doing, place) = (&kind.doing, words::place(own_line(&holder.stack)));
             summary.push_str(&format!("; thread {} holds it all the time, {doing} in {place}", holder.name));
         }
         if let Some(holder) = self.lock_holder() {
@@ -143,8 +143,7 @@ impl<'a, 's> Blocked<'a, 's> {
         }
         found.consequences.extend(self.standstill());
         found = found.advice(kind.remedy);
-        let holders = self.gil_holder.map(|holder| kind_of(holder, Some(1.0)));
-        if let Some(kind) = holders.filter(|kind| kind.doing != COMPUTING) {
+        if let Some(kind) = holder_is.filter(|kind| kind.doing != COMPUTING) {
             found = found.advice(kind.remedy);
         }
         found

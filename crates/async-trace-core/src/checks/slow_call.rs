@@ -144,12 +144,7 @@ fn run(scene: &Scene<'_>, findings: &mut Findings) {
         let mut lines = vec![scene.waits_evidence(place)];
         let behind = scene.behind(&[place]);
         lines.extend(behind.iter().take(4).map(|t| scene.waits_evidence(*t)));
-        for hold in &task.holds {
-            if let Some(resource) = scene.index.get_resource(hold.resource) {
-                let holder = resource.holders.iter().find(|h| h.task == Some(task.id));
-                lines.extend(holder.map(|h| scene.holds_evidence(resource, h, hold.name.as_deref())));
-            }
-        }
+        lines.extend(scene.all_held(task));
         for task in std::iter::once(place).chain(behind.iter().copied()).map(|t| scene.task(t)) {
             if let Some(left) = task.waits_for.as_ref().and_then(|w| w.timeout_s) {
                 let text = format!("a timeout ends this in {}", words::seconds(left));

@@ -1,7 +1,7 @@
 //! Transactions that tasks keep open, and calls that may wait for what these have locked: only the database knows which
 //! rows that are, so that whatever is said of it is suspected.
 
-use super::words::{self};
+use super::words;
 use super::{Findings, Scene, finding, slow_call};
 use crate::diff::own_frame;
 use crate::finding::{Evidence, Finding, Role, Severity, TaskRef};
@@ -121,12 +121,7 @@ fn circle(scene: &Scene<'_>, place: u32, open: &Open<'_>, behind: &[u32]) -> Fin
         words::place(own_frame(&task.chain)),
     );
     let mut lines = vec![open.evidence(scene)];
-    for hold in &task.holds {
-        if let Some(resource) = scene.index.get_resource(hold.resource) {
-            let holder = resource.holders.iter().find(|h| h.task == Some(task.id));
-            lines.extend(holder.map(|h| scene.holds_evidence(resource, h, hold.name.as_deref())));
-        }
-    }
+    lines.extend(scene.all_held(task));
     lines.push(scene.waits_evidence(place));
     let others: Vec<u32> = behind.iter().copied().filter(|task| *task != open.place).collect();
     let mut found = finding("deadlock", Severity::Error, summary).evidence(lines);

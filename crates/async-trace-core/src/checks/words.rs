@@ -344,6 +344,15 @@ impl Scene<'_> {
         })
     }
 
+    /// Evidence lines about all that a task holds.
+    pub(super) fn all_held(&self, task: &Task) -> impl Iterator<Item = Evidence> {
+        task.holds.iter().filter_map(|hold| {
+            let resource = self.index.get_resource(hold.resource)?;
+            let holder = resource.holders.iter().find(|h| h.task == Some(task.id))?;
+            Some(self.holds_evidence(resource, holder, hold.name.as_deref()))
+        })
+    }
+
     /// An evidence line about who holds something.
     pub(super) fn holds_evidence(&self, it: &Resource, holder: &Holder, name: Option<&str>) -> Evidence {
         let mut text = format!("holds {}", resource(it, name));

@@ -7,14 +7,14 @@ use super::chain::Chain;
 use super::failed::Failed;
 use super::resource::{self, Resource};
 use super::task;
-use super::walk::{Hold, On, Session, Walked};
+use super::walk::{Hold, On, Session, Wait, Walked};
 use crate::cpython::frame::Frame as PyFrame;
 use crate::cpython::object::{Kind, Reader};
 use crate::memory::addr::Addr;
 use async_trace_core::frame::{Frame, FrameKind, Origin};
 use async_trace_core::snapshot::{ResourceKind, TaskState, Trust, Verb};
 use async_trace_core::text::Text;
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use std::hash::{Hash, Hasher};
 
 /// The library's function stands so near to the line that called it.
@@ -33,10 +33,10 @@ pub(crate) fn read(session: &Session<'_>, walked: &mut Walked) {
     let mut locks: FxHashMap<Key, Addr> = FxHashMap::default();
     let mut below: FxHashMap<*const Frame, Option<usize>> = FxHashMap::default();
     let mut chain = Chain::default();
-    let mut others = Vec::new();
+    let mut others = FxHashSet::default();
     for index in 0..walked.tasks.len().min(MAX_TASKS) {
         let found = &walked.tasks[index];
-        let asks = |wait: &super::walk::Wait| {
+        let asks = |wait: &Wait| {
             matches!(wait.on, On::Timer(_) | On::File(_) | On::Future(_)) && wait.verb != Verb::Acquire
         };
         if found.state != TaskState::Waiting || !found.wait.as_ref().is_some_and(asks) {
@@ -56,12 +56,12 @@ pub(crate) fn read(session: &Session<'_>, walked: &mut Walked) {
             let Some(read) = walked.resources.get(object).cloned() else { continue };
             walked.resources.put(Resource { addr: lock, ..read });
         }
-        others.push(object);
+        others.insert(object);
         let until = ends_at(session.reader, frame);
         // One that expires where it lies is given back by nobody.
         let trust = if expires(session.reader, object) { Trust::Guessed } else { Trust::Inferred };
         if let Some(wait) = &mut walked.tasks[index].wait {
-            *wait = super::walk::Wait {
+            *wait = Wait {
                 on: On::Resource(lock),
                 verb: Verb::Poll,
                 trust,
@@ -120,7 +120,7 @@ fn find_holders(
     session: &Session<'_>,
     locks: &FxHashMap<Key, Addr>,
     walked: &mut Walked,
-    others: &mut Vec<Addr>,
+    others: &mut FxHashSet<Addr>,
 ) {
     let reader = session.reader;
     let lock_of = |object: Addr| key(reader, object).and_then(|key| Some((*locks.get(&key)?, key.1)));
@@ -134,7 +134,7 @@ fn find_holders(
         let mut holds = found.holds.clone();
         for hold in &mut holds {
             if let Some((lock, name)) = lock_of(hold.resource) {
-                others.push(hold.resource);
+                others.insert(hold.resource);
                 (hold.resource, hold.name) = (lock, Some(name));
             }
         }

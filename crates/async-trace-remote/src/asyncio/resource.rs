@@ -120,25 +120,27 @@ impl Resources {
     pub(crate) fn close(&mut self, had: impl Iterator<Item = Addr>) {
         self.closed = true;
         had.for_each(|addr| _ = self.doubtful.remove(&addr));
-        if !self.doubtful.is_empty() {
-            let doubtful = take(&mut self.doubtful);
-            self.list.retain(|resource| !doubtful.contains(&resource.addr));
-            self.index = self.list.iter().enumerate().map(|(at, resource)| (resource.addr, at)).collect();
+        let doubtful = take(&mut self.doubtful);
+        self.forget(&doubtful);
+    }
+
+    /// Leaves out some, such as those that others stand for.
+    pub(crate) fn forget(&mut self, those: &FxHashSet<Addr>) {
+        if !those.is_empty() {
+            self.list.retain(|resource| !those.contains(&resource.addr));
+            self.number();
         }
     }
 
-    /// Leaves out some that others stand for.
-    pub(crate) fn forget(&mut self, those: &[Addr]) {
-        if !those.is_empty() {
-            self.list.retain(|resource| !those.contains(&resource.addr));
-            self.index = self.list.iter().enumerate().map(|(at, resource)| (resource.addr, at)).collect();
-        }
+    /// Notes anew which place each one has.
+    fn number(&mut self) {
+        self.index = self.list.iter().enumerate().map(|(at, resource)| (resource.addr, at)).collect();
     }
 
     /// Puts them into another order.
     pub(crate) fn sort_by_key<K: Ord>(&mut self, key: impl FnMut(&Resource) -> K) {
         self.list.sort_by_cached_key(key);
-        self.index = self.list.iter().enumerate().map(|(at, resource)| (resource.addr, at)).collect();
+        self.number();
     }
 
     /// Takes over what an earlier pass has read, if that is still so. Its pages are those of others, too:
